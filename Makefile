@@ -1,0 +1,36 @@
+# NAS Music Downloader. `make run` is all that is needed to try it; `make help` lists the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test lint bench lock clean
+
+help: ## Show this list
+	@echo "NAS Music Downloader"; echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## Make .venv with all that running, testing and developing need
+	@$(PYTHON) tools/setup.py --dev
+
+run: ## Serve on port 8000 with an embedded PostgreSQL and worker; music goes to ./downloads
+	@$(PYTHON) tools/setup.py
+	@exec $(BIN)/nas-music serve --standalone --with-parent
+
+demo: ## Do the whole main job once, offline: make a small album, serve it, download it, show what landed
+	@$(PYTHON) tools/setup.py
+	@exec $(BIN)/python tools/demo.py
+
+test: ## Lint, types, import contracts, and every test against real parts
+	@$(PYTHON) tools/setup.py --dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/check.sh
+
+bench: ## Measure against yt-dlp's own command and the bare work, side by side (takes minutes)
+	@$(PYTHON) tools/setup.py --dev
+	@exec $(BIN)/python tools/bench.py $(BENCH)
+
+lock: ## Lock the dependencies anew and export them (needs poetry and poetry-plugin-export)
+	@sh tools/lock.sh
+
+clean: ## Remove .venv and caches; music and data stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage*
+	find backend tools -name __pycache__ -type d -prune -exec rm -rf {} +

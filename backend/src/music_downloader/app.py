@@ -1,0 +1,114 @@
+"""The web application: builds everything once, and takes it down again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from music_downloader import NAME, version
+from music_downloader.auth import password
+from music_downloader.auth import route as auth_route
+from music_downloader.auth.account import ensure_first_admin
+from music_downloader.config.logging import configure_logging
+from music_downloader.config.secret import signing_key
+from music_downloader.config.settings import Settings, load_settings
+from music_downloader.migration import upgrade_when_reachable
+from music_downloader.model.database import connect
+from music_downloader.route import download, problem, system
+from music_downloader.route.middleware import BodyLimit, RequestContext
+from music_downloader.route.openapi import describe_openapi
+from music_downloader.worker import run_worker
+
+log = structlog.stdlib.get_logger(__name__)
+
+_FIRST_WAIT_SECONDS = 15
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application; ConfigurationError with a sentence where the settings can't be used."""
+    settings = settings or load_settings()
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        key = await asyncio.to_thread(signing_key, settings)
+        await asyncio.to_thread(password.hash_of_nobody)
+        database = connect(settings.sqlalchemy_url, application_name="nas-music web")
+        sessionmaker = async_sessionmaker(database, expire_on_commit=False)
+        ready = asyncio.Event()
+        backstage = asyncio.create_task(_backstage(settings, sessionmaker, ready), name="backstage")
+        try:
+            await _first_wait(ready, backstage)
+            yield {"settings": settings, "sessionmaker": sessionmaker, "signing_key": key}
+        finally:
+            backstage.cancel()
+            with suppress(asyncio.CancelledError):
+                await backstage
+            await database.dispose()
+
+    app = FastAPI(
+        title="NAS Music Downloader",
+        version=version(),
+        root_path=settings.root_path.rstrip("/"),
+        lifespan=lifespan,
+        debug=False,
+        redoc_url=None,
+    )
+    problem.install(app)
+    app.include_router(auth_route.router)
+    app.include_router(download.router)
+    app.include_router(system.router)
+    describe_openapi(app)
+    app.add_middleware(BodyLimit)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["Link", "Location", "X-Request-ID"],
+        )
+    app.add_middleware(RequestContext)
+    return app
+
+
+async def _backstage(
+    settings: Settings, sessionmaker: async_sessionmaker[AsyncSession], ready: asyncio.Event
+) -> None:
+    """Bring the database up to date as soon as it can be reached, then run the embedded worker.
+
+    The web answers meanwhile, with 503 where it needs the database.
+    """
+    migrated = await upgrade_when_reachable(settings.sqlalchemy_url)
+    async with sessionmaker.begin() as session:
+        await ensure_first_admin(session, settings=settings)
+    ready.set()
+    log.info("service.ready", name=NAME, version=version(), migrated=migrated)
+    if settings.embedded_worker:
+        await run_worker(settings)
+
+
+async def _first_wait(ready: asyncio.Event, backstage: asyncio.Task[None]) -> None:
+    """Give the database a moment before the first request; what waiting can't mend stops the start."""
+    waiting = asyncio.create_task(ready.wait())
+    try:
+        await asyncio.wait(
+            {waiting, backstage}, timeout=_FIRST_WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        waiting.cancel()
+    if backstage.done():
+        await backstage
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Build `app` when a server first asks for it, so that importing this module reads no settings."""
+    if name != "app":
+        raise AttributeError(name)
+    application = globals()["app"] = create_app()
+    return application

@@ -1,0 +1,1 @@
+"""Passwords, tokens, accounts, and who is calling."""

@@ -1,0 +1,151 @@
+"""Accounts: registering, proving who one is, changing the password."""
+
+from contextlib import suppress
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from music_downloader.auth.password import hash_password, place, verify_password
+from music_downloader.config.settings import Settings
+from music_downloader.errors import (
+    EmailTakenError,
+    InactiveUserError,
+    InvalidCredentialsError,
+    UsernameTakenError,
+    WrongPasswordError,
+)
+from music_downloader.model import Outcome, User
+from music_downloader.service import audit
+from music_downloader.service.audit import Action, Origin
+
+
+async def create(
+    session: AsyncSession,
+    *,
+    username: str,
+    email: str,
+    password: str,
+    is_admin: bool = False,
+    action: Action = Action.REGISTER,
+    origin: Origin = audit.HERE,
+) -> User:
+    """Make an account; UsernameTakenError or EmailTakenError where it clashes, whatever the case."""
+    async with place():
+        await _refuse_taken(session, username=username, email=email)  # before the work of hashing
+        password_hash = await hash_password(password)
+    user: User | None = await session.scalar(
+        insert(User)
+        .values(username=username, email=email, password_hash=password_hash, is_admin=is_admin)
+        .on_conflict_do_nothing()
+        .returning(User)
+    )
+    if user is None:  # somebody else was quicker by the time of a hash
+        await _refuse_taken(session, username=username, email=email)
+        raise UsernameTakenError
+    await audit.record(
+        session,
+        action,
+        user_id=user.id,
+        resource=f"user:{user.id}",
+        origin=origin,
+        details={"admin": is_admin},
+    )
+    return user
+
+
+async def _refuse_taken(session: AsyncSession, *, username: str, email: str) -> None:
+    found = await session.execute(
+        select(func.lower(User.username) == func.lower(username)).where(
+            or_(
+                func.lower(User.username) == func.lower(username), func.lower(User.email) == func.lower(email)
+            )
+        )
+    )
+    matches = found.scalars().all()
+    if any(matches):
+        raise UsernameTakenError
+    if matches:
+        raise EmailTakenError
+
+
+async def authenticate(
+    session: AsyncSession, *, identifier: str, password: str, now: datetime, origin: Origin
+) -> User:
+    """Return the user that this username or email and password belong to, and note the login.
+
+    Raises InvalidCredentialsError after the same work whether or not the user exists; InactiveUserError only
+    after the right password. Both refusals are audited.
+    """
+    async with place():
+        user = await session.scalar(
+            select(User).where(
+                or_(
+                    func.lower(User.username) == func.lower(identifier),
+                    func.lower(User.email) == func.lower(identifier),
+                )
+            )
+        )
+        matches = await verify_password(password, user.password_hash if user else None)
+    if user is None or not matches:
+        await _note_refusal(session, user, reason="credentials" if user else "unknown_user", origin=origin)
+        raise InvalidCredentialsError
+    if not user.is_active:
+        await _note_refusal(session, user, reason="inactive", origin=origin)
+        raise InactiveUserError
+    user.last_login = now
+    await audit.record(session, Action.LOGIN, user_id=user.id, resource=f"user:{user.id}", origin=origin)
+    return user
+
+
+async def _note_refusal(session: AsyncSession, user: User | None, *, reason: str, origin: Origin) -> None:
+    # What was typed as a name is not kept: people type passwords there, and these rows stay for good.
+    await audit.record(
+        session,
+        Action.LOGIN,
+        user_id=user.id if user else None,
+        outcome=Outcome.REFUSED,
+        details={"reason": reason},
+        origin=origin,
+    )
+
+
+async def change_password(
+    session: AsyncSession, user: User, *, current: str, new: str, now: datetime, origin: Origin
+) -> None:
+    """Replace the password and end every session that began before `now`."""
+    if not await verify_password(current, user.password_hash):
+        await audit.record(
+            session,
+            Action.CHANGE_PASSWORD,
+            user_id=user.id,
+            resource=f"user:{user.id}",
+            outcome=Outcome.REFUSED,
+            origin=origin,
+        )
+        raise WrongPasswordError
+    await session.execute(
+        update(User)
+        .where(User.id == user.id)
+        .values(password_hash=await hash_password(new), tokens_valid_from=now)
+    )
+    await audit.record(
+        session, Action.CHANGE_PASSWORD, user_id=user.id, resource=f"user:{user.id}", origin=origin
+    )
+
+
+async def ensure_first_admin(session: AsyncSession, *, settings: Settings) -> None:
+    """Make the administrator that the settings name, once: nothing happens where that account exists."""
+    username, email, password = settings.admin_username, settings.admin_email, settings.admin_password
+    if username is None or email is None or password is None:
+        return
+    with suppress(UsernameTakenError, EmailTakenError):
+        await create(
+            session,
+            username=username,
+            email=email,
+            password=password.get_secret_value(),
+            is_admin=True,
+            action=Action.CREATE_USER,
+        )

@@ -1,0 +1,280 @@
+"""The command `nas-music`."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import structlog
+import typer
+import uvicorn
+from pydantic import SecretStr, ValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from music_downloader import version
+from music_downloader.app import create_app
+from music_downloader.auth import account
+from music_downloader.config.logging import configure_logging
+from music_downloader.config.secret import signing_key
+from music_downloader.config.settings import Settings, load_settings
+from music_downloader.engine.containment import die_with_parent
+from music_downloader.errors import InvalidInputError, MusicDownloaderError
+from music_downloader.migration import upgrade, upgrade_when_reachable
+from music_downloader.model.database import connect
+from music_downloader.postgres import EmbeddedPostgres
+from music_downloader.schema.user import RegisterRequest
+from music_downloader.service import cleanup as cleanup_service
+from music_downloader.service import health
+from music_downloader.service.audit import Action
+from music_downloader.worker import run_worker
+
+log = structlog.stdlib.get_logger(__name__)
+T = TypeVar("T")
+
+_LOOK_EVERY_SECONDS = 1
+
+cli = typer.Typer(
+    name="nas-music",
+    help="Self-hosted music downloader: hand it a URL, find a tagged file in the music library.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+users = typer.Typer(help="Accounts.", no_args_is_help=True)
+cli.add_typer(users, name="user")
+
+_BANNER = """
+  NAS Music Downloader {version} is running at {address}
+  Music goes to {library}. Interactive documentation: {address}/docs
+
+  Try, in another terminal:
+
+  curl -s {address}/auth/register -H 'Content-Type: application/json' \\
+    -d '{{"username": "alice", "email": "alice@example.org", "password": "correct horse battery"}}'
+
+  TOKEN=$(curl -s {address}/auth/login -d username=alice -d 'password=correct horse battery' \\
+    | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+
+  curl -s {address}/api/download -H "Authorization: Bearer $TOKEN" \\
+    -H 'Content-Type: application/json' -d '{{"url": "https://artist.bandcamp.com/track/song"}}'
+"""
+
+
+def main() -> None:
+    """Run the command; a fault that a person can mend is one sentence on standard error, and exit code 2."""
+    try:
+        cli()
+    except MusicDownloaderError as error:
+        sys.exit(_say(error.detail))
+    except OperationalError as error:
+        sys.exit(_say(f"The database can't be reached: {str(error.orig).strip()[:300]}"))
+
+
+def _say(sentence: str) -> int:
+    typer.echo(f"nas-music: {sentence}", err=True)
+    return 2
+
+
+@cli.callback(invoke_without_command=True)
+def _root(
+    *, show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    if show_version:
+        typer.echo(version())
+        raise typer.Exit
+
+
+@cli.command()
+def serve(
+    *,
+    standalone: Annotated[
+        bool,
+        typer.Option(
+            help="Keep everything below this folder: music in ./downloads, data in ./.data, and a PostgreSQL "
+            "of our own unless DATABASE_URL names one."
+        ),
+    ] = False,
+    with_parent: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Serve the API, and with EMBEDDED_WORKER the worker too."""
+    if with_parent:
+        die_with_parent(signal.SIGTERM)
+    here = Path.cwd()
+    proposed: dict[str, Any] = (
+        {"output_directory": here / "downloads", "data_directory": here / ".data"} if standalone else {}
+    )
+    settings = load_settings(proposed)
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    signing_key(settings)  # a bad one is told before anything is started
+    if not standalone or settings.names_a_database:
+        asyncio.run(_serve(settings, postgres=None, banner=standalone))
+        return
+    postgres = EmbeddedPostgres(settings.data_directory)
+    postgres.start()
+    try:
+        own = settings.model_copy(update={"database_url": SecretStr(postgres.url)})
+        asyncio.run(_serve(own, postgres=postgres, banner=True))
+    finally:
+        postgres.stop()
+
+
+async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banner: bool) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    # uvicorn hands each signal on once it has stopped; by then there is nothing left for it to do.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    companions = [asyncio.create_task(_greet(server, settings))] if banner else []
+    if postgres is not None:
+        companions.append(asyncio.create_task(_keep_running(postgres)))
+    try:
+        await server.serve()
+    finally:
+        for companion in companions:
+            companion.cancel()
+        await asyncio.gather(*companions, return_exceptions=True)
+    if not server.started:
+        raise typer.Exit(1)
+
+
+async def _greet(server: uvicorn.Server, settings: Settings) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag
+        await asyncio.sleep(0.05)
+    host = "localhost" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - a comparison
+    port = server.servers[0].sockets[0].getsockname()[1]
+    address = f"http://{host}:{port}{settings.root_path.rstrip('/')}"
+    typer.echo(_BANNER.format(version=version(), address=address, library=settings.output_directory))
+
+
+async def _keep_running(postgres: EmbeddedPostgres) -> None:
+    """Start the embedded PostgreSQL again whenever it dies.
+
+    In the main thread, though that holds the loop up: the kernel ties the server's life to the thread that
+    started it, and without a database there is nothing to serve.
+    """
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        if postgres.poll() is not None:
+            log.error("postgres.died", status=postgres.poll())
+            try:
+                postgres.start()
+            except MusicDownloaderError as error:
+                log.error("postgres.not_started", reason=error.detail)  # noqa: TRY400 - it says it all
+
+
+@cli.command()
+def worker() -> None:
+    """Run a worker on its own; as many as you like, on as many machines."""
+    settings = load_settings()
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    task = asyncio.ensure_future(_migrate_and_work(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _migrate_and_work(settings: Settings) -> None:
+    await upgrade_when_reachable(settings.sqlalchemy_url)
+    await run_worker(settings)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the shape this version needs; safe to run at any time, and twice at once."""
+    changed = upgrade(load_settings().sqlalchemy_url)
+    typer.echo("The database has been brought up to date." if changed else "The database is up to date.")
+
+
+@cli.command()
+def cleanup() -> None:
+    """Remove expired rows of the token blacklist, as the worker does every quarter of an hour."""
+
+    async def remove(session: AsyncSession) -> int:
+        return await cleanup_service.remove_expired_tokens(session, now=datetime.now(UTC))
+
+    typer.echo(f"Removed {asyncio.run(_in_transaction(remove))} expired tokens.")
+
+
+@cli.command()
+def doctor() -> None:
+    """Look at database, queue, library, ffmpeg and yt-dlp; exit code 1 when something doesn't work."""
+    settings = load_settings()
+
+    async def look() -> dict[str, health.Check]:
+        database = connect(settings.sqlalchemy_url, application_name="nas-music doctor", pool_size=2)
+        try:
+            return await health.examine(
+                async_sessionmaker(database),
+                library=settings.output_directory,
+                min_free_space=settings.min_free_space,
+            )
+        finally:
+            await database.dispose()
+
+    checks = asyncio.run(look())
+    for name, check in checks.items():
+        typer.echo(f"{name:<10} {check.status.value:<10} {check.detail}")
+    if health.worst(checks) is health.Condition.UNHEALTHY:
+        raise typer.Exit(1)
+
+
+@users.command("create")
+def create_user(
+    username: Annotated[str, typer.Argument(help="3-50 letters, digits, dots, underscores or hyphens")],
+    email: Annotated[str, typer.Argument(help="An email address")],
+    *,
+    admin: Annotated[bool, typer.Option(help="Make an administrator.")] = False,
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="NAS_MUSIC_PASSWORD")
+    ],
+) -> None:
+    """Make an account; the password is asked for, or taken from NAS_MUSIC_PASSWORD."""
+    try:
+        wanted = RegisterRequest(username=username, email=email, password=password)
+    except ValidationError as error:
+        faults = (f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors(include_input=False))
+        raise InvalidInputError("; ".join(faults)) from error
+
+    async def create(session: AsyncSession) -> int:
+        user = await account.create(
+            session,
+            username=wanted.username,
+            email=wanted.email,
+            password=wanted.password,
+            is_admin=admin,
+            action=Action.CREATE_USER,
+        )
+        return user.id
+
+    user_id = asyncio.run(_in_transaction(create))
+    typer.echo(f"Made {'the administrator' if admin else 'the user'} {username} with id {user_id}.")
+
+
+async def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    database = connect(load_settings().sqlalchemy_url, application_name="nas-music", pool_size=1)
+    try:
+        async with async_sessionmaker(database, expire_on_commit=False).begin() as session:
+            return await work(session)
+    finally:
+        await database.dispose()

@@ -1,0 +1,66 @@
+"""The key that signs tokens: the operator's, or one made once and kept with the service's data."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from music_downloader.config.settings import PLACEHOLDER_SECRET_KEY, Settings
+from music_downloader.errors import ConfigurationError
+
+MIN_KEY_BYTES = 32
+_FILE = "secret.key"
+
+
+def signing_key(settings: Settings) -> str:
+    """Return the key for HS256.
+
+    The placeholder never signs: with it, a random key of 64 hexadecimal digits is made once, kept in
+    DATA_DIRECTORY with mode 0600, and found again at every later start.
+    """
+    key = settings.secret_key.get_secret_value()
+    if key == PLACEHOLDER_SECRET_KEY:
+        return _kept_key(settings.data_directory)
+    if len(key.encode()) < MIN_KEY_BYTES:
+        raise ConfigurationError(
+            f"SECRET_KEY is shorter than {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32, "
+            "or leave it out and one is made for you."
+        )
+    return key
+
+
+def _kept_key(data_directory: Path) -> str:
+    path = data_directory / _FILE
+    try:
+        data_directory.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make(path)
+        key = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"No SECRET_KEY is set, and the one kept in {data_directory} can't be made or read "
+            f"({getattr(error, 'strerror', None) or 'it is damaged'}); make the folder writable "
+            "or set SECRET_KEY."
+        ) from error
+    if len(key) < MIN_KEY_BYTES:
+        raise ConfigurationError(f"The key in {path} is damaged; remove the file and a new one is made.")
+    return key
+
+
+def _make(path: Path) -> None:
+    """Write a new key so that two starts at once agree on one of them."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{_FILE}-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(name, path)  # never over a key that is there
+        except FileExistsError:
+            return
+        except OSError:
+            if not path.exists():  # a share without hard links
+                Path(name).rename(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""What a forked child does: fetch one track and tell about it in JSON lines.
+
+Events: `progress` (see `Progress`), `warning` (message), and at the end either `done` (path, info) or
+`failed` (code, detail, transient, retry_after).
+"""
+
+import json
+import os
+from dataclasses import asdict
+from typing import Final
+
+from music_downloader.engine.guard import ConnectGuard, forbid_programs
+from music_downloader.engine.order import ChildOrder
+from music_downloader.engine.ytdlp import Downloader, judge
+
+_STDOUT: Final = 1
+_STDERR: Final = 2
+_JAVASCRIPT_RUNTIMES: Final = frozenset({"deno"})
+
+
+def run(downloader: Downloader, order: ChildOrder) -> None:
+    """Fetch `order` into the current folder; events go to what was stdout, stray output to stderr."""
+    events = os.dup(_STDOUT)  # not inheritable, so no program that yt-dlp starts can write events
+    os.dup2(_STDERR, _STDOUT)
+
+    def emit(event: str, **facts: object) -> None:
+        _write(events, json.dumps({"event": event, **facts}).encode() + b"\n")
+
+    guard: ConnectGuard | None = None
+    try:
+        guard = ConnectGuard(order.policy, order.proxy)
+        guard.install()
+        forbid_programs(except_for=_JAVASCRIPT_RUNTIMES)
+        downloader.fetch(order, emit)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the worker must hear of it
+        fault = judge(
+            error,
+            refused=guard is not None and guard.refused,
+            signed=downloader.transfers_from_elsewhere,
+            answer=downloader.last_refusal,
+        )
+        emit("failed", **asdict(fault))
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    view = memoryview(line)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,130 @@
+"""From what a source sent to the file the library keeps: copied where possible, encoded where asked."""
+
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from music_downloader.config.audio import AudioFormat
+from music_downloader.engine import ffmpeg
+from music_downloader.engine.probe import Audio, probe
+from music_downloader.engine.spawner import Spawner
+from music_downloader.errors import DownloadFailedError, ErrorCode
+
+_RELATIVE_TOLERANCE: Final = 0.05
+_TOLERANCE: Final = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Home:
+    """Where a codec lives: the file's extension, the container as `Audio` names it, ffmpeg's muxer."""
+
+    extension: str
+    container: str
+    muxer: str
+    options: tuple[str, ...] = ()
+
+
+_M4A: Final = _Home(extension="m4a", container="mp4", muxer="ipod", options=("-movflags", "+faststart"))
+_HOMES: Final = {
+    "mp3": _Home(extension="mp3", container="mp3", muxer="mp3"),
+    "aac": _M4A,
+    "alac": _M4A,
+    "opus": _Home(extension="opus", container="ogg", muxer="opus"),
+    "vorbis": _Home(extension="ogg", container="ogg", muxer="ogg"),
+    "flac": _Home(extension="flac", container="flac", muxer="flac"),
+}
+# The codec of each format, and how it is encoded. V0 averages about 245 kbit/s; ffmpeg's own AAC encoder
+# needs more than libopus does for the same ear.
+_CODECS: Final = {
+    AudioFormat.MP3: "mp3",
+    AudioFormat.M4A: "aac",
+    AudioFormat.OPUS: "opus",
+    AudioFormat.FLAC: "flac",
+}
+_ENCODERS: Final = {
+    "mp3": ("libmp3lame", "-q:a", "0"),
+    "aac": ("aac", "-b:a", "256k"),
+    "opus": ("libopus", "-b:a", "160k"),
+    "flac": ("flac",),
+}
+
+
+async def to_audio(
+    spawner: Spawner,
+    path: Path,
+    *,
+    wanted: AudioFormat,
+    deadline: float,
+    max_bytes: int | None = None,
+    turn: AbstractAsyncContextManager[None] | None = None,
+) -> Audio:
+    """Turn `path` into `audio.<ext>` beside it and return what that is; `path` itself is gone afterwards.
+
+    `best` keeps the source's codec, except that uncompressed audio becomes FLAC. A source that already has
+    the wanted codec is never encoded again, and one that is already in the right container is only renamed,
+    byte for byte. Pictures, video, chapters and tags are dropped wherever ffmpeg writes. `deadline` is in
+    seconds of ffmpeg's work; `turn` is entered for just that work, and so may make it wait.
+
+    Raises DownloadFailedError.
+    """
+    source = await probe(spawner, path)
+    codec = _target(source, wanted)
+    home = _HOMES[codec]
+    output = path.with_name(f"audio.{home.extension}")
+    if source.codec == codec and source.container == home.container and not source.has_video:
+        path.rename(output)  # noqa: ASYNC240 - within one folder
+        return replace(source, path=output)
+    coding = ("copy",) if source.codec == codec else _ENCODERS[codec]
+    arguments = [
+        *("-loglevel", "error", "-y"),
+        *ffmpeg.guarded_input(path.name),
+        *("-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vn", "-sn", "-dn"),
+        *("-c:a", *coding, "-threads", "1", "-fflags", "+bitexact", "-flags:a", "+bitexact"),
+        *(*home.options, "-f", home.muxer, f"file:{output.name}"),
+    ]
+    async with turn or nullcontext():
+        status, words = await ffmpeg.run(
+            spawner, arguments, directory=path.parent, deadline=deadline, max_bytes=max_bytes
+        )
+    if status != 0:
+        log.warning("engine.ffmpeg_failed", status=status, words=words[-500:])
+        output.unlink(missing_ok=True)
+        raise ffmpeg.failure(words)
+    result = await _checked(spawner, output, source, codec)
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 - one file of the run's own
+    return result
+
+
+def _target(source: Audio, wanted: AudioFormat) -> str:
+    """Return the codec to end with."""
+    if wanted is AudioFormat.M4A and source.codec == "alac":
+        return "alac"
+    if wanted is not AudioFormat.BEST:
+        return _CODECS[wanted]
+    if source.codec == "pcm":
+        return "flac"
+    if source.codec not in _HOMES:
+        raise DownloadFailedError(
+            ErrorCode.BAD_MEDIA,
+            "The source's audio is of a kind that can't be kept as it is; ask for the format mp3 instead.",
+        )
+    return source.codec
+
+
+async def _checked(spawner: Spawner, output: Path, source: Audio, codec: str) -> Audio:
+    """Return what `output` is, once it is known to hold all of `source`."""
+    result = await probe(spawner, output)
+    if result.codec != codec:
+        raise DownloadFailedError(ErrorCode.INTERNAL, "The conversion ended in the wrong format.")
+    if source.duration and result.duration and not source.estimated:
+        allowed = max(_TOLERANCE, source.duration * _RELATIVE_TOLERANCE)
+        if abs(source.duration - result.duration) > allowed:
+            raise DownloadFailedError(
+                ErrorCode.BAD_MEDIA, "The audio is damaged: only a part of it could be converted."
+            )
+    return result

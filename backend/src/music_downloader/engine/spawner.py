@@ -1,0 +1,248 @@
+"""The worker's side of the fork server: starts it, restarts it, and holds each child until it is gone."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import structlog
+
+from music_downloader.engine.containment import Limits
+from music_downloader.errors import DownloadFailedError, ErrorCode
+
+_MAX_MESSAGE: Final = 64 * 1024
+_START_TIMEOUT: Final = 60.0
+_END_TIMEOUT: Final = 5.0
+_MAX_LINE: Final = 512 * 1024
+_PASSED_ON: Final = ("TZ",)
+
+log = structlog.get_logger(__name__)
+
+
+class Child:
+    """One process under way; `stdout` and `stderr` can be read, `ended` becomes its exit status."""
+
+    def __init__(self, template: "_Template", identity: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.stdout = asyncio.StreamReader(limit=_MAX_LINE)
+        self.stderr = asyncio.StreamReader(limit=_MAX_LINE)
+        self.pid: int | None = None
+        self.ended: asyncio.Future[int | None] = loop.create_future()
+        self._template = template
+        self._identity = identity
+
+    def kill(self) -> None:
+        """Kill the whole process group; nothing happens when it has ended."""
+        if not self.ended.done():
+            self._template.send({"op": "kill", "id": self._identity})
+
+
+class _Template:
+    """One run of the fork server; once dead, it stays dead."""
+
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, home: Path) -> None:
+        loop = asyncio.get_running_loop()
+        self.process = process
+        self.ready: asyncio.Future[str] = loop.create_future()
+        self.dead = False
+        self.children: dict[int, Child] = {}
+        self._socket = sock
+        self._home = home
+        self._loop = loop
+        loop.add_reader(sock, self._receive)
+
+    @classmethod
+    def launch(cls) -> Self:
+        home = Path(tempfile.mkdtemp(prefix="music-downloader-"))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(0)
+        command = [sys.executable, "-I", "-m", "music_downloader.engine.template", str(theirs.fileno())]
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
+                cwd=home,
+                env=_environment(home),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        return cls(process, ours, home)
+
+    def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        """Send one message; a dead or deaf server is declared dead, which its children hear of."""
+        if self.dead:
+            return
+        try:
+            socket.send_fds(self._socket, [json.dumps(message).encode()], descriptors)
+        except OSError:
+            self.bury()
+
+    def bury(self) -> None:
+        """Let go of the server; it and all its children end with the socket, at once or by SIGKILL."""
+        if self.dead:
+            return
+        self.dead = True
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        if not self.ready.done():
+            self.ready.set_exception(_gone())
+            self.ready.exception()  # nobody may be waiting for it
+        for child in self.children.values():
+            if not child.ended.done():
+                child.ended.set_exception(_gone())
+                child.ended.exception()  # the same
+        self.children.clear()
+
+    async def end(self) -> None:
+        """Wait until the server has ended, killing it when it doesn't."""
+        self.bury()
+        try:
+            await asyncio.to_thread(self.process.wait, _END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            await asyncio.to_thread(self.process.wait, _END_TIMEOUT)
+        finally:
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(_MAX_MESSAGE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            log.warning("engine.template_gone", pid=self.process.pid)
+            self.bury()
+            return
+        message = json.loads(data)
+        if message["event"] == "ready":
+            self.ready.set_result(message["yt_dlp"])
+        elif message["event"] == "started" and message["id"] in self.children:
+            self.children[message["id"]].pid = message["pid"]
+        elif message["event"] == "exited":
+            child = self.children.pop(message["id"], None)
+            if child is not None:
+                child.ended.set_result(message["status"])
+
+
+class Spawner:
+    """Starts contained processes through a fork server, which is started again when it died."""
+
+    def __init__(self) -> None:
+        self.yt_dlp_version: str | None = None
+        self._template: _Template | None = None
+        self._starting = asyncio.Lock()
+        self._identities = count(1)
+        self._closed = False
+
+    @property
+    def template_pid(self) -> int | None:
+        """The process id of the fork server, for the curious."""
+        return self._template.process.pid if self._template and not self._template.dead else None
+
+    async def start(self) -> None:
+        """Start the fork server and wait until it is warm; does nothing while one is running.
+
+        Raises DownloadFailedError (internal, transient) when it can't be started.
+        """
+        async with self._starting:
+            if self._closed:
+                raise _gone()
+            if self._template is not None and not self._template.dead:
+                return
+            if self._template is not None:
+                await self._template.end()
+            template = self._template = _Template.launch()
+            try:
+                self.yt_dlp_version = await asyncio.wait_for(template.ready, _START_TIMEOUT)
+            except BaseException as error:
+                await template.end()
+                if isinstance(error, TimeoutError):
+                    raise _gone() from error
+                raise
+
+    async def close(self) -> None:
+        """End the fork server and with it every child."""
+        self._closed = True
+        if self._template is not None:
+            await self._template.end()
+
+    @asynccontextmanager
+    async def child(
+        self, op: Literal["fetch", "exec"], *, directory: Path, limits: Limits, **what: object
+    ) -> AsyncIterator[Child]:
+        """Start one process; however the block is left, its whole group is gone by then."""
+        await self.start()
+        template = self._template
+        assert template is not None  # noqa: S101 - start() has just seen to it
+        identity = next(self._identities)
+        child = Child(template, identity)
+        pipes: list[asyncio.ReadTransport] = []
+        try:
+            ends = [await _reader(stream, pipes) for stream in (child.stdout, child.stderr)]
+            try:
+                template.children[identity] = child
+                message = {"op": op, "id": identity, "directory": str(directory), "limits": limits.to_json()}
+                template.send({**message, **what}, tuple(ends))
+            finally:
+                for end in ends:
+                    os.close(end)
+            if template.dead:
+                raise _gone()
+            yield child
+        finally:
+            child.kill()
+            with suppress(TimeoutError, DownloadFailedError):
+                await asyncio.wait_for(asyncio.shield(child.ended), _END_TIMEOUT)
+            template.children.pop(identity, None)
+            for pipe in pipes:
+                pipe.close()
+
+
+async def _reader(stream: asyncio.StreamReader, pipes: list[asyncio.ReadTransport]) -> int:
+    """Connect `stream` to a new pipe and return the pipe's writing end."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    try:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream),
+            open(reading, "rb", buffering=0),  # noqa: ASYNC230, PTH123, SIM115 - a pipe, closed with its transport
+        )
+    except BaseException:
+        os.close(writing)
+        raise
+    pipes.append(transport)
+    return writing
+
+
+def _gone() -> DownloadFailedError:
+    return DownloadFailedError(
+        ErrorCode.INTERNAL, "The process that fetches ended unexpectedly.", transient=True
+    )
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """Return what the fork server and its children may know: a list, so no secret and no proxy slips in."""
+    scripts = str(Path(sys.executable).parent)  # where the JavaScript runtime's wheel puts its program
+    search = os.environ.get("PATH", os.defpath)
+    inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    folders = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TMPDIR")
+    return {
+        "PATH": f"{scripts}{os.pathsep}{search}",
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        **dict.fromkeys(folders, str(home)),
+        "YTDLP_NO_PLUGINS": "1",
+        "DENO_NO_UPDATE_CHECK": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **inherited,
+    }

@@ -1,0 +1,169 @@
+"""The fork server: imports and warms up once, so that a fetch costs a fork.
+
+Run as `python -I -m music_downloader.engine.template FD`, where FD is one end of a SOCK_SEQPACKET pair. It is
+single-threaded, which is what makes forking safe. Every message is one JSON object:
+
+    in   {"op": "fetch", "id", "directory", "limits", "order"} and two descriptors: events, stray output
+         {"op": "exec", "id", "directory", "limits", "argv"} and two descriptors: stdout, stderr
+         {"op": "kill", "id"}
+    out  {"event": "ready", "yt_dlp"}, {"event": "started", "id", "pid"}, {"event": "exited", "id", "status"}
+
+`status` is as subprocess has it: an exit code, or a signal's number negated; null when nothing could be
+started. When the other end closes, every child is killed and the server ends.
+"""
+
+import gc
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+from music_downloader.engine import child, containment
+from music_downloader.engine.containment import Limits
+from music_downloader.engine.order import ChildOrder
+from music_downloader.engine.ytdlp import Downloader, version
+
+_MAX_MESSAGE: Final = 128 * 1024
+
+
+class Template:
+    """Serves one worker over one socket."""
+
+    def __init__(self, worker: socket.socket, downloader: Downloader) -> None:
+        self._worker = worker
+        self._downloader = downloader
+        self._pid = os.getpid()
+        self._ids: dict[int, int] = {}  # by pid; a pid stays here until it has been reaped
+        self._wakeup, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._stopping = False
+
+    def serve(self) -> None:
+        """Answer until the worker is gone or SIGTERM arrives."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to judge
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        try:
+            self._send(event="ready", yt_dlp=version)
+            while not self._stopping:
+                watched: list[Any] = [self._worker, self._wakeup]
+                readable, _, _ = select.select(watched, [], [])
+                if self._wakeup in readable:
+                    with suppress(BlockingIOError):
+                        os.read(self._wakeup, 4096)
+                self._reap()
+                if self._worker in readable and not self._receive():
+                    break
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the worker is gone
+        finally:
+            for identity in list(self._ids.values()):
+                self._kill(identity)
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _receive(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self._worker, _MAX_MESSAGE, 2, socket.MSG_CMSG_CLOEXEC)
+        try:
+            if not data:
+                return False
+            message = json.loads(data)
+            if message["op"] == "kill":
+                self._kill(message["id"])
+            else:
+                self._start(message, (descriptors[0], descriptors[1]))
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
+
+    def _start(self, message: dict[str, Any], streams: tuple[int, int]) -> None:
+        try:
+            pid = os.fork()
+        except OSError:
+            self._send(event="exited", id=message["id"], status=None)
+            return
+        if pid == 0:
+            self._become(message, streams)
+        self._ids[pid] = message["id"]
+        self._send(event="started", id=message["id"], pid=pid)
+
+    def _become(self, message: dict[str, Any], streams: tuple[int, int]) -> NoReturn:
+        """Turn this forked copy into the child; it never returns into the server's loop."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            containment.enter(
+                parent=self._pid,
+                directory=message["directory"],
+                streams=streams,
+                limits=Limits.from_json(message["limits"]),
+            )
+            if message["op"] == "exec":
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+                os.execv(message["argv"][0], message["argv"])  # noqa: S606 - no shell is the point
+            child.run(self._downloader, ChildOrder.from_json(message["order"]))
+            status = 0
+        except BaseException:  # noqa: BLE001 - a fault here may only end the child
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _kill(self, wanted: int) -> None:
+        for pid, known in self._ids.items():
+            if known == wanted:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)  # it may not lead its group yet
+
+    def _reap(self) -> None:
+        """Collect whoever ended; its group dies before its pid can be anyone else's."""
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            identity = self._ids.get(ended.si_pid)
+            if identity is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(ended.si_pid, signal.SIGKILL)
+            _, status = os.waitpid(ended.si_pid, 0)
+            if identity is not None:
+                del self._ids[ended.si_pid]
+                self._send(event="exited", id=identity, status=os.waitstatus_to_exitcode(status))
+
+    def _send(self, **message: object) -> None:
+        self._worker.send(json.dumps(message).encode())
+
+
+def main() -> None:
+    """Serve on the inherited descriptor that the first argument names."""
+    containment.die_with_parent(signal.SIGTERM)
+    containment.adopt_orphans()
+    with socket.socket(fileno=int(sys.argv[1])) as worker:
+        worker.set_inheritable(False)
+        downloader = Downloader()
+        downloader.warm_up()
+        gc.collect()
+        gc.freeze()
+        try:
+            Template(worker, downloader).serve()
+        finally:
+            shutil.rmtree(os.environ["HOME"], ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

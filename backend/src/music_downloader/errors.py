@@ -1,0 +1,147 @@
+"""Every kind of fault the project raises.
+
+    MusicDownloaderError
+    ├── ConfigurationError           the start is refused
+    ├── DownloadFailedError          a download ended without a file (code, transient)
+    ├── NotFoundError                404
+    │   └── DownloadNotFoundError
+    ├── ConflictError                409
+    │   ├── UsernameTakenError
+    │   └── EmailTakenError
+    ├── InvalidInputError            422
+    │   └── UrlRefusedError
+    ├── ForbiddenError               403
+    │   ├── RegistrationClosedError
+    │   ├── InactiveUserError        (recorded)
+    │   └── WrongPasswordError       (recorded)
+    ├── NotAuthenticatedError        401
+    │   ├── InvalidCredentialsError  (recorded)
+    │   └── InvalidTokenError
+    ├── TooManyActiveError           429
+    └── ServiceUnavailableError      503
+
+    RecordedError marks a refusal that the audit log keeps although the request itself changes nothing.
+
+An exception's docstring is its message unless it is raised with one of its own.
+"""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Why a download ended without a file; a fixed set that users and programs rely on."""
+
+    UNSUPPORTED_URL = "unsupported_url"
+    NOT_FOUND = "not_found"
+    BLOCKED_ADDRESS = "blocked_address"
+    NO_AUDIO = "no_audio"
+    DRM_PROTECTED = "drm_protected"
+    LOGIN_REQUIRED = "login_required"
+    TOO_LARGE = "too_large"
+    TOO_LONG = "too_long"
+    TIMEOUT = "timeout"
+    UNAVAILABLE = "unavailable"
+    NO_SPACE = "no_space"
+    BAD_MEDIA = "bad_media"
+    INTERNAL = "internal"
+
+
+class MusicDownloaderError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(self.detail)
+
+
+class ConfigurationError(MusicDownloaderError):
+    """The configuration doesn't allow a safe start."""
+
+
+class DownloadFailedError(MusicDownloaderError):
+    """A download ended without a file.
+
+    `code` is the fixed word for programs, `detail` the sentence for the person. A `transient` fault may go
+    away by itself, so another attempt makes sense; `retry_after` (seconds) is what the source asked to wait.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.transient = transient
+        self.retry_after = retry_after
+
+
+class NotFoundError(MusicDownloaderError):
+    """There is nothing here, or nothing that you may see."""
+
+
+class DownloadNotFoundError(NotFoundError):
+    """There is no such download among yours."""
+
+
+class ConflictError(MusicDownloaderError):
+    """This clashes with what is already there."""
+
+
+class UsernameTakenError(ConflictError):
+    """This username is taken; choose another."""
+
+
+class EmailTakenError(ConflictError):
+    """An account with this email address exists already; log in instead."""
+
+
+class InvalidInputError(MusicDownloaderError):
+    """What was sent can't be used."""
+
+
+class UrlRefusedError(InvalidInputError):
+    """This URL can't be downloaded from."""
+
+
+class ForbiddenError(MusicDownloaderError):
+    """You may not do this."""
+
+
+class RegistrationClosedError(ForbiddenError):
+    """Registration is closed here; ask the administrator for an account."""
+
+
+class RecordedError(MusicDownloaderError):
+    """This was refused, and the refusal has been written down."""
+
+
+class InactiveUserError(ForbiddenError, RecordedError):
+    """This account has been deactivated; ask the administrator."""
+
+
+class WrongPasswordError(ForbiddenError, RecordedError):
+    """The current password is wrong."""
+
+
+class NotAuthenticatedError(MusicDownloaderError):
+    """Log in first: this call needs a valid token."""
+
+
+class InvalidCredentialsError(NotAuthenticatedError, RecordedError):
+    """The username or the password is wrong."""
+
+
+class InvalidTokenError(NotAuthenticatedError):
+    """This token is not valid (any more); log in again."""
+
+
+class TooManyActiveError(MusicDownloaderError):
+    """You have too many unfinished downloads; wait until some have ended."""
+
+
+class ServiceUnavailableError(MusicDownloaderError):
+    """The service can't answer right now; try again shortly."""

@@ -1,0 +1,94 @@
+"""Running the migrations so that any number of starts at once do it once."""
+
+import asyncio
+
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from music_downloader.errors import ConfigurationError
+
+log = structlog.stdlib.get_logger(__name__)
+
+OLDEST_POSTGRES = 15
+_LOCK = 0x6E61732D6D757369  # "nas-musi": one advisory lock for all starts on one database
+_WAIT_SECONDS = 120
+_RETRY_SECONDS = 2
+
+
+def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
+    """Bring the database to the newest revision; return whether anything had to be done.
+
+    Blocks (call it off the event loop) for at most two minutes while another start migrates. Raises
+    SQLAlchemy's OperationalError where the database is away, ConfigurationError where it is too old.
+    """
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args={"connect_timeout": connect_timeout, "application_name": "nas-music migrate"},
+    )
+    try:
+        with engine.connect() as connection:
+            _refuse_old(connection)
+            if is_current(connection):
+                return False
+            connection.rollback()
+            connection.execute(text(f"SET lock_timeout = '{_WAIT_SECONDS}s'"))
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+            connection.commit()
+            try:
+                return _upgrade_under_lock(connection)
+            finally:
+                connection.rollback()
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+                connection.commit()
+    finally:
+        engine.dispose()
+
+
+async def upgrade_when_reachable(url: URL) -> bool:
+    """Bring the database up to date, waiting for it as long as it takes; the log says so."""
+    while True:
+        try:
+            return await asyncio.to_thread(upgrade, url)
+        except OperationalError as error:
+            reason = str(error.orig).strip()[:300]
+            log.warning("database.unreachable", reason=reason, again_in_seconds=_RETRY_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+def is_current(connection: Connection) -> bool:
+    """Tell whether the database already has the newest revision."""
+    heads = set(ScriptDirectory.from_config(_config()).get_heads())
+    return set(MigrationContext.configure(connection).get_current_heads()) == heads
+
+
+def _upgrade_under_lock(connection: Connection) -> bool:
+    if is_current(connection):
+        return False
+    connection.rollback()
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()
+    return True
+
+
+def _refuse_old(connection: Connection) -> None:
+    major = int(connection.scalar(text("SHOW server_version_num")) or 0) // 10_000
+    if major < OLDEST_POSTGRES:
+        raise ConfigurationError(
+            f"The database is PostgreSQL {major}; version {OLDEST_POSTGRES} or later is needed."
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "music_downloader:migration")
+    return config

@@ -1,0 +1,20 @@
+"""The tables."""
+
+from music_downloader.model.audit import AuditLog, Outcome
+from music_downloader.model.base import Base
+from music_downloader.model.download import ACTIVE, Download, DownloadKind, DownloadStatus
+from music_downloader.model.track import Track
+from music_downloader.model.user import RevokedToken, User
+
+__all__ = [
+    "ACTIVE",
+    "AuditLog",
+    "Base",
+    "Download",
+    "DownloadKind",
+    "DownloadStatus",
+    "Outcome",
+    "RevokedToken",
+    "Track",
+    "User",
+]

@@ -1,0 +1,107 @@
+"""The history: one row a submitted URL or a track of a collection."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from music_downloader.config.audio import AudioFormat
+from music_downloader.errors import ErrorCode
+from music_downloader.model.base import Base, CreatedAt, Id, Moment, word_column
+
+
+class DownloadStatus(StrEnum):
+    """Where a download stands."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class DownloadKind(StrEnum):
+    """One audio file, or several that belong together."""
+
+    TRACK = "track"
+    COLLECTION = "collection"
+
+
+ACTIVE = (DownloadStatus.PENDING, DownloadStatus.IN_PROGRESS)
+_ACTIVE_SUBMISSION = text("status IN ('pending', 'in-progress') AND parent_id IS NULL")
+
+
+class Download(Base):
+    """One download of one user, from submission to its end."""
+
+    __tablename__ = "download_history"
+    __table_args__ = (
+        CheckConstraint("attempts >= 0", name="attempts_not_negative"),
+        CheckConstraint("(status = 'failed') <= (error_code IS NOT NULL)", name="failed_has_code"),
+        CheckConstraint(
+            "(status IN ('completed', 'failed', 'cancelled')) = (completed_at IS NOT NULL)",
+            name="ended_has_time",
+        ),
+        Index(
+            "ix_download_history_user_newest",
+            "user_id",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("parent_id IS NULL"),
+        ),
+        Index("ix_download_history_parent", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        Index("ix_download_history_track", "track_id", postgresql_where=text("track_id IS NOT NULL")),
+        Index(
+            "ix_download_history_active",
+            "user_id",
+            "status",
+            postgresql_where=text("status IN ('pending', 'in-progress')"),
+        ),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("users.id", ondelete="CASCADE"))
+    parent_id: Mapped[int | None] = mapped_column(
+        BigInteger, ForeignKey("download_history.id", ondelete="CASCADE")
+    )
+    track_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("tracks.id"))
+    url: Mapped[str] = mapped_column(String(2048))
+    kind: Mapped[DownloadKind] = mapped_column(
+        word_column(DownloadKind, name="kind"), server_default=DownloadKind.TRACK.value
+    )
+    status: Mapped[DownloadStatus] = mapped_column(
+        word_column(DownloadStatus, name="status"), server_default=DownloadStatus.PENDING.value
+    )
+    format: Mapped[AudioFormat] = mapped_column(word_column(AudioFormat, name="format"))
+    title: Mapped[str | None] = mapped_column(String(500))
+    artist: Mapped[str | None] = mapped_column(String(500))
+    album: Mapped[str | None] = mapped_column(String(500))
+    album_artist: Mapped[str | None] = mapped_column(String(500))
+    track_number: Mapped[int | None]
+    duration: Mapped[float | None]
+    codec: Mapped[str | None] = mapped_column(String(16))
+    bitrate: Mapped[int | None]
+    file_path: Mapped[str | None] = mapped_column(String(1024))
+    file_size: Mapped[int | None] = mapped_column(BigInteger)
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    error_code: Mapped[ErrorCode | None] = mapped_column(word_column(ErrorCode, name="error_code"))
+    error_message: Mapped[str | None] = mapped_column(String(1000))
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    request_id: Mapped[str | None] = mapped_column(String(128))
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[CreatedAt] = mapped_column(onupdate=func.now())
+    started_at: Mapped[Moment | None]
+    completed_at: Mapped[Moment | None]
+
+
+# One unfinished download of a URL and format per user. The digest keeps long URLs within a B-tree's limit.
+ACTIVE_SUBMISSION_INDEX = Index(
+    "uq_download_history_active_submission",
+    Download.user_id,
+    Download.format,
+    func.md5(Download.url),
+    unique=True,
+    postgresql_where=_ACTIVE_SUBMISSION,
+)

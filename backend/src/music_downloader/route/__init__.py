@@ -1,0 +1,1 @@
+"""The HTTP edge: parse, make one call, return."""

@@ -1,0 +1,119 @@
+"""Submitting URLs and following them."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from music_downloader.auth.caller import CurrentUser
+from music_downloader.dependencies import OriginDep, SessionDep, SettingsDep
+from music_downloader.egress.policy import EgressPolicy
+from music_downloader.model import Download
+from music_downloader.schema.download import DownloadCreate, DownloadPage, DownloadQuery, DownloadRead
+from music_downloader.schema.problem import responses
+from music_downloader.service import history, submission
+from music_downloader.service.history import Page
+
+router = APIRouter(prefix="/api", tags=["Downloads"], responses=responses(401, 503))
+
+DownloadId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The download's id", examples=[1])]
+
+
+@router.post(
+    "/download",
+    status_code=202,
+    response_model=DownloadRead,
+    summary="Queue a URL for download",
+    operation_id="submitDownload",
+    responses={
+        200: {"description": "The same URL and format is still unfinished: this one", "model": DownloadRead},
+        **responses(413, 422, 429),
+    },
+)
+async def submit_download(
+    body: DownloadCreate,
+    request: Request,
+    response: Response,
+    session: SessionDep,
+    settings: SettingsDep,
+    user: CurrentUser,
+    origin: OriginDep,
+) -> Download:
+    """Accept one URL; its download starts at once, or as soon as a worker is free."""
+    url = EgressPolicy(allowed=settings.allowed_networks).check_url(body.url)
+    download, is_new = await submission.submit(
+        session,
+        owner=user,
+        url=url,
+        audio_format=body.format or settings.audio_format,
+        max_active=settings.max_active_per_user,
+        origin=origin,
+    )
+    response.status_code = 202 if is_new else 200
+    response.headers["Location"] = f"{request.scope.get('root_path', '')}/api/downloads/{download.id}"
+    return download
+
+
+@router.get(
+    "/downloads",
+    summary="List your downloads, newest first",
+    operation_id="listDownloads",
+    responses=responses(422),
+)
+async def list_downloads(
+    query: Annotated[DownloadQuery, Query()],
+    request: Request,
+    response: Response,
+    session: SessionDep,
+    user: CurrentUser,
+) -> DownloadPage:
+    """Return one page of what you submitted, or with `parent_id` the tracks of a collection."""
+    page = await history.list_page(
+        session,
+        user=user,
+        number=query.page,
+        size=query.per_page,
+        status=query.status,
+        search=query.q,
+        parent_id=query.parent_id,
+    )
+    response.headers["Link"] = _links(request, page)
+    return DownloadPage(
+        downloads=[DownloadRead.model_validate(download) for download in page.downloads],
+        total=page.total,
+        page=page.number,
+        per_page=page.size,
+        pages=page.count,
+    )
+
+
+@router.get(
+    "/downloads/{download_id}",
+    response_model=DownloadRead,
+    summary="Show one download",
+    operation_id="getDownload",
+    responses=responses(404, 422),
+)
+async def get_download(download_id: DownloadId, session: SessionDep, user: CurrentUser) -> Download:
+    """Return one of your downloads; another user's is as absent as one that never was."""
+    return await history.get(session, user=user, download_id=download_id)
+
+
+def _links(request: Request, page: Page) -> str:
+    """Return the Link header (RFC 8288) to the first, previous, next and last page."""
+    last = max(page.count, 1)
+    targets = {
+        "first": 1,
+        "prev": min(page.number - 1, last) if page.number > 1 else None,
+        "next": page.number + 1 if page.number < last else None,
+        "last": last,
+    }
+    kept = [
+        (key, value) for key, value in request.query_params.multi_items() if key not in {"page", "per_page"}
+    ]
+    base = f"{request.scope.get('root_path', '')}/api/downloads"
+    return ", ".join(
+        f'<{base}?{urlencode([("page", number), ("per_page", page.size), *kept])}>; rel="{name}"'
+        for name, number in targets.items()
+        if number is not None
+    )

@@ -1,0 +1,104 @@
+"""What every request passes through: its id, its log line, the limit on its body, a last resort."""
+
+import re
+import secrets
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from music_downloader.route.problem import problem
+
+BODY_LIMIT = 64 * 1024
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_QUIET = {"/health", "/health/live", "/metrics"}
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class RequestContext:
+    """Gives each request an id (taken over from X-Request-ID when sane), and logs how it ended."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request through (ASGI)."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent = Headers(scope=scope).get("x-request-id", "")
+        request_id = sent if _SANE_ID.fullmatch(sent) else secrets.token_hex(16)
+        scope["request_id"] = request_id
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_with_id)
+            except Exception:
+                log.exception("request.failed", method=scope["method"], path=scope["path"])
+                if status:
+                    raise  # the answer is on its way already; the server cuts it off
+                await problem(500, "Something went wrong on our side; it has been logged.")(
+                    scope, receive, send_with_id
+                )
+            finally:
+                write = log.debug if scope["path"] in _QUIET else log.info
+                write(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                )
+
+
+class BodyLimit:
+    """Refuses bodies beyond 64 KiB with 413, whether or not their length was announced."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request through (ASGI)."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced[:20]) > BODY_LIMIT:
+            await _too_large(scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # half a body is no request
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > BODY_LIMIT:
+                await _too_large(scope, receive, send)
+                return
+        handed_over = False
+
+        async def receive_body() -> Message:
+            nonlocal handed_over
+            if handed_over:
+                return await receive()
+            handed_over = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self.app(scope, receive_body, send)
+
+
+async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    await problem(413, f"The body is larger than {BODY_LIMIT // 1024} KiB.")(scope, receive, send)

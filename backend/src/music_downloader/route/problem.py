@@ -1,0 +1,114 @@
+"""One table from the kinds of faults to HTTP, and the one form that every error has."""
+
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import InterfaceError as DatabaseInterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from music_downloader.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    MusicDownloaderError,
+    NotAuthenticatedError,
+    NotFoundError,
+    ServiceUnavailableError,
+    TooManyActiveError,
+)
+from music_downloader.schema.problem import MEDIA_TYPE, TITLES, FieldProblem, Problem
+
+log = structlog.stdlib.get_logger(__name__)
+
+STATUS_OF: dict[type[MusicDownloaderError], int] = {
+    NotAuthenticatedError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    ConflictError: 409,
+    InvalidInputError: 422,
+    TooManyActiveError: 429,
+    ServiceUnavailableError: 503,
+}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "60"}, 503: {"Retry-After": "5"}}
+_DATABASE_AWAY = (OperationalError, DatabaseInterfaceError, PoolTimeoutError)
+_FIELD_MESSAGE_LIMIT = 300
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    errors: list[FieldProblem] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Return one fault as application/problem+json."""
+    body = Problem(
+        title=TITLES.get(status, "Something went wrong"), status=status, detail=detail, errors=errors
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers={**_HEADERS.get(status, {}), **(headers or {})},
+    )
+
+
+async def on_known(_request: Request, error: Exception) -> JSONResponse:
+    """Answer a fault of our own kinds."""
+    if not isinstance(error, MusicDownloaderError):
+        raise error
+    status = next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), 500)
+    return problem(status, error.detail)
+
+
+async def on_http(_request: Request, error: Exception) -> JSONResponse:
+    """Answer what the framework itself refuses: unknown paths, wrong methods, bodies that can't be read."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # how the framework calls a body that is no JSON at all
+        unreadable = FieldProblem(loc=["body"], msg="The body can't be read", type="body_invalid")
+        return problem(422, "The body can't be read; send valid JSON.", errors=[unreadable])
+    details = {404: "There is nothing at this address.", 405: "This address doesn't take that method."}
+    fallback = TITLES.get(error.status_code, "The request was refused") + "."
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, details.get(error.status_code, fallback), headers=headers)
+
+
+async def on_invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Answer 422 and name every field, but never what was sent."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = [
+        FieldProblem(
+            loc=list(fault["loc"]),
+            msg=str(fault["msg"]).removeprefix("Value error, ")[:_FIELD_MESSAGE_LIMIT],
+            type=str(fault["type"]),
+        )
+        for fault in error.errors()
+    ]
+    named = ", ".join(dict.fromkeys(str(fault.loc[-1]) for fault in errors if fault.loc))
+    return problem(422, f"Something in the request can't be used; look at: {named}.", errors=errors)
+
+
+async def on_database(_request: Request, error: Exception) -> JSONResponse:
+    """Answer 503 while the database is away or not migrated yet; anything else of it is a bug of ours."""
+    missing_table = isinstance(error, ProgrammingError) and getattr(error.orig, "sqlstate", "") == "42P01"
+    cut_off = isinstance(error, DBAPIError) and error.connection_invalidated
+    if not (isinstance(error, _DATABASE_AWAY) or missing_table or cut_off):
+        raise error
+    log.warning("database.unavailable", error=type(error).__name__)
+    return problem(503, "The database can't be reached right now; try again shortly.")
+
+
+def install(app: FastAPI) -> None:
+    """Register every handler."""
+    app.add_exception_handler(MusicDownloaderError, on_known)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(DBAPIError, on_database)
+    app.add_exception_handler(PoolTimeoutError, on_database)

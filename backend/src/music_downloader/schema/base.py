@@ -1,0 +1,35 @@
+"""What all messages share: unknown fields are refused, NUL and lone surrogates are no text, times are UTC."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("a NUL character can't be part of a text")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("the text isn't valid Unicode")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Time = Annotated[
+    datetime,
+    PlainSerializer(
+        lambda moment: moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), return_type=str
+    ),
+]
+
+
+class Incoming(BaseModel):
+    """A request's body."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, str_strip_whitespace=False)
+
+
+class Outgoing(BaseModel):
+    """An answer's body, read from a row."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)

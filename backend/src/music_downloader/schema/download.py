@@ -1,0 +1,106 @@
+"""Downloads on the wire."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from music_downloader.config.audio import AudioFormat
+from music_downloader.errors import ErrorCode
+from music_downloader.model import DownloadKind, DownloadStatus
+from music_downloader.schema.base import Incoming, Outgoing, Text, Time
+
+URL_LIMIT = 2048
+
+
+class DownloadCreate(Incoming):
+    """What to download, and as what."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"url": "https://artist.example/track/song", "format": "best"}]}
+    )
+
+    url: Annotated[Text, Field(min_length=1, max_length=URL_LIMIT, description="An http or https URL")]
+    format: AudioFormat | None = Field(default=None, description="Left out: the service's AUDIO_FORMAT")
+
+
+class ProgressRead(Outgoing):
+    """How far a running download is; sizes in bytes, `speed` in bytes a second, `eta` in seconds."""
+
+    phase: Literal["resolving", "downloading", "converting", "filing"]
+    percent: float | None = None
+    downloaded_bytes: int | None = None
+    total_bytes: int | None = None
+    speed: float | None = None
+    eta: float | None = None
+
+
+class ItemsRead(Outgoing):
+    """How many tracks a collection has, and how they ended."""
+
+    total: int
+    completed: int
+    failed: int
+
+
+class DownloadRead(Outgoing):
+    """One download. `duration` is in seconds, `bitrate` in kbit/s, `file_size` in bytes."""
+
+    id: int
+    url: str
+    kind: DownloadKind
+    parent_id: int | None
+    status: DownloadStatus
+    title: str | None
+    artist: str | None
+    album: str | None
+    album_artist: str | None
+    track_number: int | None
+    duration: float | None
+    format: AudioFormat
+    codec: str | None
+    bitrate: int | None
+    file_path: str | None = Field(description="Relative to the music library")
+    file_size: int | None
+    progress: ProgressRead | None
+    items: ItemsRead | None = Field(default=None, description="Only for a collection")
+    error_code: ErrorCode | None
+    error_message: str | None
+    attempts: int
+    created_at: Time
+    updated_at: Time
+    started_at: Time | None
+    completed_at: Time | None
+
+
+class DownloadPage(Outgoing):
+    """One page of the history, newest first."""
+
+    downloads: list[DownloadRead]
+    total: int
+    page: int
+    per_page: int
+    pages: int
+
+
+def _searchable(value: str) -> str:
+    return value.strip()
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+class DownloadQuery(Incoming):
+    """Which part of the history to show."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    page: Annotated[int, Field(ge=1, le=10_000_000)] = 1
+    per_page: Annotated[int, Field(ge=1, le=100)] = 10
+    status: Annotated[DownloadStatus | None, BeforeValidator(_none_if_empty)] = None
+    q: Annotated[
+        Text,
+        Field(max_length=200, description="Part of a title, artist, album or URL"),
+        AfterValidator(_searchable),
+    ] = ""
+    parent_id: Annotated[int | None, Field(ge=1, le=2**63 - 1), BeforeValidator(_none_if_empty)] = None

@@ -1,0 +1,53 @@
+"""Errors on the wire: application/problem+json (RFC 9457)."""
+
+from typing import Any
+
+from pydantic import Field
+
+from music_downloader.schema.base import Outgoing
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(Outgoing):
+    """What is wrong with one field, without the value that was sent."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Problem(Outgoing):
+    """One fault: `title` names its kind, `detail` says in a sentence what happened here."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = Field(default=None, description="Only with status 422")
+
+
+# The name of each kind of fault.
+TITLES = {
+    401: "Not logged in",
+    403: "Not allowed",
+    404: "No such thing",
+    405: "Method not allowed",
+    409: "Clashes with what is there",
+    413: "Too large a body",
+    422: "The input can't be used",
+    429: "Too many at once",
+    500: "A fault of the service",
+    503: "The service can't answer right now",
+}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return OpenAPI entries for the faults that a call can answer with."""
+    return {
+        status: {
+            "description": TITLES[status],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }

@@ -1,0 +1,1 @@
+"""All rules: functions that take a session first and never commit."""

@@ -1,0 +1,77 @@
+"""The audit log: one row an action, in the transaction of what it tells of."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from music_downloader.model import AuditLog, Outcome
+
+_USER_AGENT_LIMIT = 500
+_VALUE_LIMIT = 2048
+_UNSTORABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Action(StrEnum):
+    """What can be done here."""
+
+    REGISTER = "auth.register"
+    LOGIN = "auth.login"
+    LOGOUT = "auth.logout"
+    CHANGE_PASSWORD = "auth.password"  # noqa: S105 - the name of an action
+    SUBMIT = "download.submit"
+    START = "download.start"
+    COMPLETE = "download.complete"
+    FAIL = "download.fail"
+    POSTPONE = "download.postpone"
+    CREATE_USER = "user.create"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where an action came from; all None for the service's own."""
+
+    ip_address: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+
+
+HERE = Origin()
+
+
+def storable(text: str, *, limit: int = _VALUE_LIMIT) -> str:
+    """Return the text without what PostgreSQL or a log line can't hold, cut to `limit` characters."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)[:limit]
+
+
+async def record(
+    session: AsyncSession,
+    action: Action,
+    *,
+    user_id: int | None,
+    resource: str | None = None,
+    outcome: Outcome = Outcome.SUCCESS,
+    details: Mapping[str, object] | None = None,
+    origin: Origin = HERE,
+) -> None:
+    """Write one row; every text is made storable and cut, never refused.
+
+    `details` holds plain JSON values and never a secret.
+    """
+    facts = {key: storable(v) if isinstance(v, str) else v for key, v in (details or {}).items()}
+    if origin.request_id:
+        facts["request_id"] = origin.request_id
+    await session.execute(
+        insert(AuditLog).values(
+            user_id=user_id,
+            action=action.value,
+            resource=resource,
+            outcome=outcome,
+            details=facts,
+            ip_address=storable(origin.ip_address, limit=45) if origin.ip_address else None,
+            user_agent=storable(origin.user_agent, limit=_USER_AGENT_LIMIT) if origin.user_agent else None,
+        )
+    )

@@ -1,0 +1,239 @@
+"""How a download moves from state to state. Whoever loses a race sees no row and leaves it at that.
+
+An attempt is the fence: a worker that was
+believed dead, and comes back, holds an old number and changes nothing.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Update, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from music_downloader.config.audio import AudioFormat
+from music_downloader.errors import DownloadFailedError, ErrorCode
+from music_downloader.jobs import RUN_DOWNLOAD, enqueue
+from music_downloader.model import Download, DownloadStatus, Outcome
+from music_downloader.service import audit
+from music_downloader.service.audit import Action
+
+MAX_ATTEMPTS = 4
+_LONGEST_DELAY = 3600.0
+
+PENDING, IN_PROGRESS = DownloadStatus.PENDING, DownloadStatus.IN_PROGRESS
+COMPLETED, FAILED, CANCELLED = DownloadStatus.COMPLETED, DownloadStatus.FAILED, DownloadStatus.CANCELLED
+
+MAY_BECOME: dict[DownloadStatus, frozenset[DownloadStatus]] = {
+    PENDING: frozenset({IN_PROGRESS, CANCELLED}),
+    IN_PROGRESS: frozenset({COMPLETED, FAILED, CANCELLED, PENDING}),
+    COMPLETED: frozenset(),
+    FAILED: frozenset({PENDING}),
+    CANCELLED: frozenset({PENDING}),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """One worker's right to one attempt at one download."""
+
+    download_id: int
+    user_id: int
+    attempt: int
+    url: str
+    audio_format: AudioFormat
+    request_id: str | None
+
+    @property
+    def resource(self) -> str:
+        """The name that the audit log uses."""
+        return f"download:{self.download_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Landed:
+    """What a completed download's row says about its file."""
+
+    track_id: int
+    title: str
+    artist: str
+    album: str | None
+    album_artist: str | None
+    track_number: int | None
+    duration: float | None
+    codec: str
+    bitrate: int | None
+    file_path: str
+    file_size: int
+
+
+def _move(download_id: int, to: DownloadStatus, **values: object) -> Update:
+    sources = [source for source, targets in MAY_BECOME.items() if to in targets]
+    return (
+        update(Download)
+        .where(Download.id == download_id, Download.status.in_(sources))
+        .values(status=to, **values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def claim(session: AsyncSession, *, download_id: int) -> Claim | None:
+    """Take a pending download for one attempt; None when it isn't pending (any more)."""
+    row = (
+        await session.execute(
+            _move(
+                download_id,
+                IN_PROGRESS,
+                attempts=Download.attempts + 1,
+                started_at=func.coalesce(Download.started_at, func.now()),
+                progress={"phase": "resolving", "percent": 0},
+                error_code=None,
+                error_message=None,
+            ).returning(
+                Download.user_id, Download.attempts, Download.url, Download.format, Download.request_id
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    claimed = Claim(
+        download_id=download_id,
+        user_id=row.user_id,
+        attempt=row.attempts,
+        url=row.url,
+        audio_format=row.format,
+        request_id=row.request_id,
+    )
+    await _record(session, claimed, Action.START, Outcome.SUCCESS, {"attempt": claimed.attempt})
+    return claimed
+
+
+async def note_progress(session: AsyncSession, claimed: Claim, progress: dict[str, Any]) -> None:
+    """Write how far the attempt is; nothing happens when it is no longer the current one."""
+    await session.execute(
+        update(Download)
+        .where(
+            Download.id == claimed.download_id,
+            Download.status == IN_PROGRESS,
+            Download.attempts == claimed.attempt,
+        )
+        .values(progress=progress)
+    )
+
+
+async def hold(session: AsyncSession, claimed: Claim) -> bool:
+    """Lock the row for the rest of the transaction; False when the attempt is no longer the current one."""
+    statement = select(Download.id).where(
+        Download.id == claimed.download_id,
+        Download.status == IN_PROGRESS,
+        Download.attempts == claimed.attempt,
+    )
+    return await session.scalar(statement.with_for_update()) is not None
+
+
+async def complete(session: AsyncSession, claimed: Claim, landed: Landed) -> bool:
+    """End the attempt with a file; False when it is no longer the current one."""
+    moved = await _end(
+        session,
+        claimed,
+        COMPLETED,
+        completed_at=func.now(),
+        progress=None,
+        **{name: getattr(landed, name) for name in Landed.__slots__},
+    )
+    if moved:
+        facts = {"path": landed.file_path, "size": landed.file_size, "attempt": claimed.attempt}
+        await _record(session, claimed, Action.COMPLETE, Outcome.SUCCESS, facts)
+    return moved
+
+
+async def fail(
+    session: AsyncSession, claimed: Claim, error: DownloadFailedError, *, retry_delay: float
+) -> DownloadStatus | None:
+    """End the attempt with an error, or queue the next one if the fault may pass and attempts are left.
+
+    Returns the status it has now; None when the attempt is no longer the current one.
+    """
+    said = {"error_code": error.code, "error_message": audit.storable(error.detail, limit=1000)}
+    facts: dict[str, object] = {"code": error.code.value, "detail": error.detail, "attempt": claimed.attempt}
+    if error.transient and claimed.attempt < MAX_ATTEMPTS:
+        jitter = random.random()  # noqa: S311 - it spreads load and guards nothing
+        delay = backoff(claimed.attempt, base=retry_delay, asked=error.retry_after, jitter=jitter)
+        if not await _end(session, claimed, PENDING, progress=None, **said):
+            return None
+        await enqueue(session, RUN_DOWNLOAD, delay=delay, arguments={"download_id": claimed.download_id})
+        await _record(session, claimed, Action.POSTPONE, Outcome.FAILURE, {**facts, "delay": round(delay, 1)})
+        return PENDING
+    if not await _end(session, claimed, FAILED, completed_at=func.now(), progress=None, **said):
+        return None
+    await _record(session, claimed, Action.FAIL, Outcome.FAILURE, facts)
+    return FAILED
+
+
+async def hand_back(session: AsyncSession, claimed: Claim) -> bool:
+    """Give an attempt back that a shutdown cut short, without counting it."""
+    if not await _end(session, claimed, PENDING, progress=None, attempts=claimed.attempt - 1):
+        return False
+    await enqueue(session, RUN_DOWNLOAD, arguments={"download_id": claimed.download_id})
+    return True
+
+
+async def take_from_dead_worker(session: AsyncSession, *, download_id: int) -> DownloadStatus | None:
+    """Free a download whose worker died, for the next attempt; it fails when that was its last.
+
+    Returns the status it has now; None when nobody was at it. The caller puts the job back.
+    """
+    row = (
+        await session.execute(
+            select(
+                Download.user_id, Download.attempts, Download.url, Download.format, Download.request_id
+            ).where(Download.id == download_id, Download.status == IN_PROGRESS)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    orphan = Claim(
+        download_id=download_id,
+        user_id=row.user_id,
+        attempt=row.attempts,
+        url=row.url,
+        audio_format=row.format,
+        request_id=row.request_id,
+    )
+    if orphan.attempt < MAX_ATTEMPTS:
+        return PENDING if await _end(session, orphan, PENDING, progress=None) else None
+    error = DownloadFailedError(
+        ErrorCode.INTERNAL, "The worker died each time it tried this download; it isn't tried again."
+    )
+    return await fail(session, orphan, error, retry_delay=0)
+
+
+def backoff(attempt: int, *, base: float, asked: float | None, jitter: float) -> float:
+    """Return the seconds to wait before the next attempt.
+
+    It triples with each attempt, never beyond an hour, never less than the source asked for, and `jitter`
+    (0 to 1) adds up to a quarter, so that many failures don't come back in one moment.
+    """
+    delay = max(base * 3 ** (attempt - 1), asked or 0)
+    return float(min(delay, _LONGEST_DELAY) * (1 + jitter / 4))
+
+
+async def _end(session: AsyncSession, claimed: Claim, to: DownloadStatus, **values: object) -> bool:
+    statement = _move(claimed.download_id, to, **values).where(
+        Download.status == IN_PROGRESS, Download.attempts == claimed.attempt
+    )
+    return await session.scalar(statement.returning(Download.id)) is not None
+
+
+async def _record(
+    session: AsyncSession, claimed: Claim, action: Action, outcome: Outcome, details: dict[str, object]
+) -> None:
+    await audit.record(
+        session,
+        action,
+        user_id=claimed.user_id,
+        resource=claimed.resource,
+        outcome=outcome,
+        details=details,
+        origin=audit.Origin(request_id=claimed.request_id),
+    )

@@ -1,0 +1,93 @@
+"""The worker: engine, queue and jobs put together. The same inside the web process and on its own."""
+
+import asyncio
+from asyncio import Semaphore
+from contextlib import suppress
+
+import psycopg
+import structlog
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from music_downloader.config.settings import Settings
+from music_downloader.engine.run import Engine
+from music_downloader.jobs import DOWNLOADS, UPKEEP
+from music_downloader.model.database import KEEPALIVE, connect
+from music_downloader.service.health import SILENT_AFTER_SECONDS
+from music_downloader.task import download, upkeep
+from music_downloader.task.state import WorkerState
+
+log = structlog.stdlib.get_logger(__name__)
+
+_HEARTBEAT_SECONDS = 5.0
+_POLL_SECONDS = 1.0  # scheduled retries are found by asking, new jobs by notification
+_GRACE_SECONDS = 5.0
+_RESTART_AFTER_SECONDS = 2.0
+
+
+class _StoppedError(Exception):
+    """The queue's worker stopped by itself, as it does when its connection is cut."""
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until cancelled; a database that goes away is waited for."""
+    database = connect(settings.sqlalchemy_url, application_name="nas-music worker", pool_size=4)
+    with suppress(OSError):  # where it fails, /health and each download say why
+        settings.output_directory.mkdir(parents=True, exist_ok=True)
+    engine = Engine(encodes=settings.encode_concurrency)
+    await engine.start()
+    state = WorkerState(
+        settings=settings,
+        sessionmaker=async_sessionmaker(database, expire_on_commit=False),
+        engine=engine,
+        fetches=Semaphore(settings.worker_concurrency),
+    )
+    try:
+        while True:
+            try:
+                await _work(state)
+            except* (_StoppedError, SQLAlchemyError, ConnectorException, psycopg.Error, OSError) as error:
+                log.warning("worker.interrupted", reason=str(error.exceptions[0])[:200])
+            await asyncio.sleep(_RESTART_AFTER_SECONDS)
+    finally:
+        await engine.close()
+        await database.dispose()
+
+
+async def _work(state: WorkerState) -> None:
+    settings = state.settings
+    app = App(
+        connector=PsycopgConnector(
+            conninfo=settings.conninfo,
+            min_size=1,
+            max_size=6,
+            timeout=10,
+            kwargs={**KEEPALIVE, "application_name": "nas-music queue"},
+        )
+    )
+    for blueprint in (download.blueprint, upkeep.blueprint):
+        app.add_tasks_from(blueprint, namespace="music")
+    async with app.open_async(), asyncio.TaskGroup() as group:
+        log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
+        # A job holds its place while it fetches and while it encodes, so there are places for both.
+        places = settings.worker_concurrency + settings.encode_concurrency
+        group.create_task(_consume(app, state, queue=DOWNLOADS, concurrency=places))
+        group.create_task(_consume(app, state, queue=UPKEEP, concurrency=1))
+
+
+async def _consume(app: App, state: WorkerState, *, queue: str, concurrency: int) -> None:
+    await app.run_worker_async(
+        queues=[queue],
+        name=queue,
+        concurrency=concurrency,
+        fetch_job_polling_interval=_POLL_SECONDS,
+        shutdown_graceful_timeout=_GRACE_SECONDS,
+        delete_jobs="successful",
+        additional_context=state.as_context(),
+        install_signal_handlers=False,
+        update_heartbeat_interval=_HEARTBEAT_SECONDS,
+        stalled_worker_timeout=SILENT_AFTER_SECONDS,
+    )
+    raise _StoppedError(f"the queue {queue} was left")

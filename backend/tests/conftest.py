@@ -1,0 +1,207 @@
+"""Real parts for every test: an embedded PostgreSQL, the service on a real port, a real source of music."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from tests.source import Source
+
+from music_downloader.app import create_app
+from music_downloader.auth import password
+from music_downloader.config.settings import Settings
+from music_downloader.migration import upgrade
+from music_downloader.model.database import connect
+from music_downloader.postgres import embedded_postgres
+
+SECRET_KEY = "a key that is only for tests and long enough"
+_START_SECONDS = 30
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A server of our own, with a migrated database that each test's own is copied from."""
+    with (
+        tempfile.TemporaryDirectory(prefix="nas-music-tests-", ignore_cleanup_errors=True) as folder,
+        embedded_postgres(Path(folder), fsync=False) as url,
+    ):
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE template")
+        upgrade(make_url(url).set(drivername="postgresql+psycopg", database="template"))
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database of the test's own without any table."""
+    yield from _database(postgres, f"empty_{abs(hash(request.node.nodeid))}", template="template0")
+
+
+@pytest.fixture
+def database_url(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    yield from _database(postgres, f"test_{abs(hash(request.node.nodeid))}", template="template")
+
+
+def _database(server: str, name: str, *, template: str) -> Iterator[str]:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        try:
+            yield make_url(server).set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash at the lowest cost; the real one is asserted where it matters."""
+    monkeypatch.setattr(password, "COST", 4)
+    password.hash_of_nobody.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no .env of whoever runs the tests may decide what they find."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def make_settings(database_url: str, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings for a service of the test's own; sources on the loopback are allowed."""
+
+    def make(**changed: Any) -> Settings:
+        return Settings(
+            **{
+                "database_url": database_url,
+                "secret_key": SECRET_KEY,
+                "output_directory": tmp_path / "library",
+                "data_directory": tmp_path / "data",
+                "allowed_networks": "127.0.0.0/8",
+                "embedded_worker": False,
+                "min_free_space": 0,
+                "retry_delay": 0.2,
+                "log_level": "warning",
+                **changed,
+            }
+        )
+
+    return make
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A running service: its settings and a client for it."""
+
+    settings: Settings
+    http: httpx.AsyncClient
+
+    @property
+    def library(self) -> Path:
+        return self.settings.output_directory
+
+    async def sign_in(
+        self, name: str = "alice", *, secret: str = "correct horse battery"
+    ) -> httpx.AsyncClient:
+        """Register somebody and return a client that calls as them; it ends with the service."""
+        who = {"username": name, "email": f"{name}@example.org", "password": secret}
+        (await self.http.post("/auth/register", json=who)).raise_for_status()
+        return await self.log_in(name, secret=secret)
+
+    async def log_in(self, name: str, *, secret: str = "correct horse battery") -> httpx.AsyncClient:
+        answer = await self.http.post("/auth/login", json={"username": name, "password": secret})
+        token = answer.raise_for_status().json()["access_token"]
+        return await self.client(Authorization=f"Bearer {token}")
+
+    async def client(self, **headers: str) -> httpx.AsyncClient:
+        return await self._stack.enter_async_context(
+            httpx.AsyncClient(base_url=self.http.base_url, headers=headers, timeout=30)
+        )
+
+    _stack: AsyncExitStack
+
+
+Serve = Callable[..., Awaitable[Service]]
+
+
+@pytest.fixture
+async def serve(make_settings: Callable[..., Settings]) -> AsyncIterator[Serve]:
+    """Start a service on a free port; any number of them, over the test's one database."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changed: Any) -> Service:
+            settings = make_settings(**changed)
+            port = await stack.enter_async_context(_running(settings))
+            http = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
+            )
+            return Service(settings=settings, http=http, _stack=stack)
+
+        yield start
+
+
+@asynccontextmanager
+async def _running(settings: Settings) -> AsyncIterator[int]:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings), host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2
+        )
+    )
+    server.capture_signals = nullcontext
+    task = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while not server.started:
+                if task.done():
+                    task.result()
+                    raise RuntimeError("the service did not start")
+                await asyncio.sleep(0.01)
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def service(serve: Serve) -> Service:
+    """A service without a worker: what is submitted stays pending."""
+    return await serve()
+
+
+@pytest.fixture
+async def working(serve: Serve) -> Service:
+    """A service with its embedded worker."""
+    return await serve(embedded_worker=True)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Connections to the test's database."""
+    url = make_url(database_url).set(drivername="postgresql+psycopg")
+    connections = connect(url, application_name="tests")
+    yield connections
+    await connections.dispose()
+
+
+@pytest.fixture
+def sessions(database: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """Transactions on the test's database."""
+    return async_sessionmaker(database, expire_on_commit=False)
+
+
+@pytest.fixture
+def source() -> Iterator[Source]:
+    """A real HTTP server that plays the sites music comes from."""
+    with Source() as running:
+        yield running

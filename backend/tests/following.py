@@ -1,0 +1,43 @@
+"""Following a download through the API, as a person's client would."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+ENDED = {"completed", "failed", "cancelled"}
+
+
+async def ended(client: httpx.AsyncClient, download_id: int, *, within: float = 30) -> dict[str, Any]:
+    """Follow a download to its end."""
+    return await until(client, download_id, lambda download: download["status"] in ENDED, within=within)
+
+
+async def until(
+    client: httpx.AsyncClient,
+    download_id: int,
+    condition: Callable[[dict[str, Any]], bool],
+    *,
+    within: float = 30,
+) -> dict[str, Any]:
+    """Look at a download until the condition holds."""
+    download: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                answer = await client.get(f"/api/downloads/{download_id}")
+                download = answer.raise_for_status().json()
+                if condition(download):
+                    return download
+                await asyncio.sleep(0.03)
+    except TimeoutError:
+        pytest.fail(f"waited {within} s in vain; the download is {download}")
+
+
+async def submit(client: httpx.AsyncClient, url: str, **more: str) -> int:
+    """Submit a URL and return its download's id."""
+    answer = await client.post("/api/download", json={"url": url, **more})
+    assert answer.status_code == 202, answer.text
+    return int(answer.json()["id"])

@@ -1,0 +1,59 @@
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests import media
+from tests.library.shelf import Stage, remove_tree
+
+from music_downloader.library.filing import staging_directory
+
+CONTAINERS = ("mp3", "m4a", "flac", "opus", "ogg")
+
+
+@pytest.fixture(params=CONTAINERS)
+def container(request: pytest.FixtureRequest) -> str:
+    """Name each of the library's containers in turn."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[..., Path]:
+    """Copy one of the session's files into the test's own folder."""
+
+    def copy(kind: str, name: str = "song", **tags: str) -> Path:
+        source = media.make(kind, seconds=1.0, **tags)
+        return Path(shutil.copy(source, tmp_path / f"{name}{source.suffix}"))
+
+    return copy
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "music"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture
+def stage(root: Path) -> Stage:
+    """Put a file with this content into a staging folder."""
+
+    def stage(content: bytes = b"music", *, name: str = "1") -> Path:
+        staged = staging_directory(root, name) / "audio.mp3"
+        staged.write_bytes(content)
+        return staged
+
+    return stage
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder on another file system than the tests' own."""
+    folder = Path("/dev/shm") / f"library-test-{os.getpid()}-{random.getrandbits(32):x}"  # noqa: S108  # made here, taken away
+    folder.mkdir()
+    yield folder
+    remove_tree(folder)

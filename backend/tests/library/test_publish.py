@@ -1,0 +1,174 @@
+import errno
+import os
+import stat
+import time
+from pathlib import Path, PurePosixPath
+
+import pytest
+from tests.library.shelf import WANTED, Stage, file_it, files_below, listing
+
+from music_downloader.errors import DownloadFailedError
+from music_downloader.library import moving
+from music_downloader.library.filing import (
+    STAGING,
+)
+
+WAYS = {"renameat2": moving.by_renameat2, "link": moving.by_link, "claim": moving.by_claim}
+
+
+def use(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Let only one of the ways be there, as on a share that lacks the others."""
+
+    def missing(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not on this share")
+
+    names = list(WAYS)
+    ways = [WAYS[name] if name == way else missing for name in names[: names.index(way) + 1]]
+    monkeypatch.setattr(moving, "WAYS", tuple(ways))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_is_moved_to_its_name(
+    way: str, monkeypatch: pytest.MonkeyPatch, root: Path, stage: Stage
+) -> None:
+    use(monkeypatch, way)
+    staged = stage()
+    assert file_it(staged, root) == WANTED
+    assert files_below(root) == {str(WANTED): b"music"}
+    assert not staged.exists()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_another_file_is_never_overwritten(
+    way: str, monkeypatch: pytest.MonkeyPatch, root: Path, stage: Stage
+) -> None:
+    use(monkeypatch, way)
+    names = [file_it(stage(content), root).name for content in (b"one", b"two", b"three", b"two")]
+    assert names == ["01 - Title.mp3", "01 - Title (2).mp3", "01 - Title (3).mp3", "01 - Title (2).mp3"]
+    assert sorted(files_below(root).values()) == [b"one", b"three", b"two"]
+    assert list((root / STAGING / "1").iterdir()) == []
+
+
+def test_each_way_is_tried_until_one_works(monkeypatch: pytest.MonkeyPatch, root: Path, stage: Stage) -> None:
+    for refusal in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK):
+        tried = []
+
+        def refuse(
+            source: moving.Place, _: moving.Place, number: int = refusal, log: list[str] = tried
+        ) -> None:
+            log.append(source.name)
+            raise OSError(number, "not here")
+
+        monkeypatch.setattr(moving, "WAYS", (refuse, refuse, moving.by_claim))
+        assert (
+            file_it(stage(bytes([refusal])), root, PurePosixPath(f"A/{refusal}.mp3")).name == f"{refusal}.mp3"
+        )
+        assert tried == ["audio.mp3"] * 2
+
+
+def test_a_stranger_of_any_kind_keeps_the_name(root: Path, stage: Stage) -> None:
+    folder = root / "A"
+    folder.mkdir()
+    (folder / "folder.mp3").mkdir()
+    (folder / "link.mp3").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.mp3")
+    for kind in ("folder", "link", "pipe"):
+        assert file_it(stage(), root, PurePosixPath(f"A/{kind}.mp3")) == PurePosixPath(f"A/{kind} (2).mp3")
+
+
+def test_the_identical_file_is_adopted(root: Path, stage: Stage) -> None:
+    first = file_it(stage(), root)
+    before = (root / first).stat()
+    staged = stage()
+    assert file_it(staged, root) == first
+    assert (root / first).stat().st_ino == before.st_ino
+    assert not staged.exists()
+
+
+def test_a_crash_between_the_two_names_of_a_link_is_healed(root: Path, stage: Stage) -> None:
+    staged = stage()
+    (root / WANTED).parent.mkdir(parents=True)
+    os.link(staged, root / WANTED)
+    assert file_it(staged, root) == WANTED
+    assert files_below(root) == {str(WANTED): b"music"}
+    assert not staged.exists()
+
+
+def test_ninety_nine_files_of_one_name_are_enough(root: Path, stage: Stage) -> None:
+    wanted = PurePosixPath("t.mp3")
+    for number in range(99):
+        file_it(stage(b"%d" % number), root, wanted)
+    staged = stage(b"one more")
+    with pytest.raises(DownloadFailedError) as caught:
+        file_it(staged, root, wanted)
+    assert not caught.value.transient
+    assert staged.read_bytes() == b"one more"
+
+
+def test_the_longest_names_fit_with_their_number(root: Path, stage: Stage) -> None:
+    wanted = PurePosixPath("桜" * 85, "é" * 125 + ".mp3")
+    assert file_it(stage(b"1"), root, wanted) == wanted
+    second = file_it(stage(b"2"), root, wanted)
+    assert second.name.endswith("é (2).mp3")
+    assert len(files_below(root)) == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_part_of_the_library_may_lie_on_another_disk(
+    way: str, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, root: Path, stage: Stage
+) -> None:
+    use(monkeypatch, way)
+    for content in (b"one", b"two", b"one"):
+        staged = elsewhere / "audio.mp3"
+        staged.write_bytes(content)
+        file_it(staged, root)
+        assert not staged.exists()
+    assert sorted(files_below(root).values()) == [b"one", b"two"]
+    file_it(stage(b"two"), root)
+    assert len(files_below(root)) == 2
+
+
+def test_abandoned_copies_are_swept(elsewhere: Path, root: Path) -> None:
+    folder = root / WANTED.parent
+    folder.mkdir(parents=True)
+    for name, age in ((".nas-music-old.part", 90_000), (".nas-music-new.part", 10), ("other.part", 90_000)):
+        (folder / name).write_bytes(b"")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    (elsewhere / "audio.mp3").write_bytes(b"x")
+    file_it(elsewhere / "audio.mp3", root)
+    assert sorted(listing(folder)) == [".nas-music-new.part", "01 - Title.mp3", "other.part"]
+
+
+def test_a_stale_claim_gives_way_and_a_fresh_one_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, root: Path, stage: Stage
+) -> None:
+    use(monkeypatch, "claim")
+    monkeypatch.setattr(moving, "_PATIENCE", 0.1)
+    claim = root / moving.CLAIM
+    claim.touch()
+    with pytest.raises(DownloadFailedError) as caught:
+        file_it(stage(), root, PurePosixPath("t.mp3"))
+    assert caught.value.transient
+    os.utime(claim, (time.time() - 3600,) * 2)
+    assert file_it(stage(), root, PurePosixPath("t.mp3")) == PurePosixPath("t.mp3")
+    assert not claim.exists()
+
+
+def test_the_edges_of_a_file_are_synced_before_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, root: Path, stage: Stage
+) -> None:
+    """The order that a loss of power demands: the bytes, then the name, then the folder."""
+    events = []
+    staged = stage()
+
+    def sync(descriptor: int) -> None:
+        events.append("bytes" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "folder")
+
+    def named(source: moving.Place, target: moving.Place) -> None:
+        events.append("name")
+        moving.by_renameat2(source, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(moving, "WAYS", (named,))
+    file_it(staged, root)
+    assert events[-3:] == ["bytes", "name", "folder"]

@@ -1,0 +1,221 @@
+"""Measure the service against yt-dlp's own command and the bare work, side by side and on the loopback only.
+
+What each number means is told in docs/benchmarks.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gauges
+import races
+import rig
+
+SECTIONS = ("passthrough", "mp3", "source", "latency", "memory")
+SLOW = {"delay": 0.15, "rate": 1_500_000.0}
+MIB = 1024**2
+# What the service is held to: ratios of wall times, milliseconds, and MiB.
+MOST_OF_YT_DLP, MOST_OF_BARE, MOST_OF_BARE_MP3 = 0.12, 2.0, 1.08
+ANSWER_P99, START_P50, START_P99 = 25.0, 15.0, 50.0
+IDLE, TWO_RUNNING = 250, 400
+
+
+def main() -> int:
+    """Run the chosen sections and print what they found; 1 when something didn't work at all."""
+    options = _options()
+    began = time.monotonic()
+    results: dict[str, Any] = {"options": {**vars(options), "json": None}, "machine": _machine()}
+    try:
+        with rig.temporary_folder() as folder:
+            bench = Bench(folder, options)
+            for section in options.only:
+                _tell(f"{section} ...")
+                results[section] = bench.sections[section]()
+    except rig.RigError as error:
+        print(f"\nbench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; everything is cleaned up.", file=sys.stderr)
+        return 130
+    results["machine"]["load_at_the_end"] = os.getloadavg()[0]
+    results["took"] = round(time.monotonic() - began)
+    print(f"\n{results['machine']}, {results['took']} s in all")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+class Bench:
+    """The sections, each with a service of its own."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self._folder = folder
+        self._options = options
+        self._pace = SLOW if options.slow else {}
+        self.sections: dict[str, Callable[[], Any]] = {
+            "passthrough": self.passthrough,
+            "mp3": self.mp3,
+            "source": self.source,
+            "latency": self.latency,
+            "memory": self.memory,
+        }
+
+    def passthrough(self) -> dict[str, Any]:
+        """Keep MP3 as it is."""
+        media, names = self._tracks(".mp3")
+        with (
+            rig.source(media, **self._pace) as source,
+            rig.service(self._folder / "best", max_active_per_user=500) as service,
+        ):
+            ours, bare, peer = races.ours(service, "best"), races.bare_copy(), races.yt_dlp()
+            one = [races.yt_dlp(at_once=1)] if self._options.thorough else []
+            self._race([ours, peer, bare, *one], source, names)
+        _table("passthrough: MP3 stays as it is", [ours, peer, bare, *one], reference=bare)
+        _target("time over yt-dlp -x", ours.wall / peer.wall, MOST_OF_YT_DLP)
+        _target("time over the bare work", ours.wall / bare.wall, MOST_OF_BARE)
+        return _figures([ours, peer, bare, *one])
+
+    def mp3(self) -> dict[str, Any]:
+        """Turn AAC into MP3."""
+        media, names = self._tracks(".m4a")
+        with (
+            rig.source(media, **self._pace) as source,
+            rig.service(self._folder / "mp3", max_active_per_user=500) as service,
+        ):
+            ours, bare = races.ours(service, "mp3"), races.bare_mp3()
+            peer = races.yt_dlp("--audio-format", "mp3", "--audio-quality", "0")
+            self._race([ours, bare, peer], source, names)
+        _table("mp3: AAC becomes MP3 V0", [ours, peer, bare], reference=bare)
+        _target("time over the bare work", ours.wall / bare.wall, MOST_OF_BARE_MP3)
+        return _figures([ours, peer, bare])
+
+    def source(self) -> dict[str, Any]:
+        """Only fetch: the floor that the source itself sets."""
+        media, names = self._tracks(".mp3")
+        with rig.source(media, **self._pace) as source:
+            alone = races.bare_fetch()
+            self._race([alone], source, names)
+        _table("source: fetching and nothing else", [alone], reference=alone)
+        return _figures([alone])
+
+    def latency(self) -> dict[str, Any]:
+        """Submit to an idle service."""
+        media = self._folder / "small"
+        gauges.make_small(media)
+        with (
+            rig.source(media) as source,
+            rig.service(self._folder / "latency", max_active_per_user=500) as service,
+        ):
+            found = gauges.latency(service, source, number=self._options.submissions)
+        print(f"\nlatency, {self._options.submissions} submissions, ms      median      p99    worst")
+        for name, spread in found.items():
+            print(f"  {name:<38}{spread['p50']:8.1f} {spread['p99']:8.1f} {spread['worst']:8.1f}")
+        _target("answer p99, ms", found["answer"]["p99"], ANSWER_P99)
+        _target("start median, ms", found["start"]["p50"], START_P50)
+        _target("start p99, ms", found["start"]["p99"], START_P99)
+        return found
+
+    def memory(self) -> dict[str, Any]:
+        """Add up the whole tree's PSS."""
+        media, names = self._tracks(".m4a")
+        rate = max((media / name).stat().st_size for name in names) / 6
+        with (
+            rig.source(media) as source,
+            rig.source(media, rate=rate) as slow,
+            rig.service(self._folder / "memory", max_active_per_user=500) as service,
+        ):
+            found: dict[str, Any] = gauges.memory(service, source, slow, names)
+        for moment, look in found.items():
+            print(f"\nmemory, {moment}: {look['total'] / MIB:.0f} MiB (PSS)")
+            for name, size in look["processes"]:
+                print(f"  {name:<50}{size / MIB:8.1f}")
+        totals = [look["total"] / MIB for look in found.values()]
+        _target("idle, MiB", max(totals[:-1]), IDLE)
+        _target("two running, MiB", totals[-1], TWO_RUNNING)
+        return found
+
+    def _tracks(self, suffix: str) -> tuple[Path, list[str]]:
+        media = self._folder / f"media{suffix}" / "tracks"
+        if media.exists():
+            return media, sorted(path.name for path in media.iterdir())
+        options = self._options
+        _tell(f"   making {options.tracks} tracks of {options.seconds} s ({suffix})")
+        return media, races.make_tracks(media, suffix=suffix, number=options.tracks, seconds=options.seconds)
+
+    def _race(self, contenders: Sequence[races.Contender], source: str, names: Sequence[str]) -> None:
+        urls = [f"{source}/{name}" for name in names]
+        for contender in contenders:  # once before it counts: files are cached, processes are warm
+            out = self._folder / "warm"
+            out.mkdir()
+            contender.run(urls[:2], out)
+            shutil.rmtree(out)
+        races.run(contenders, urls, self._folder, rounds=self._options.rounds)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tracks", type=int, default=40)
+    parser.add_argument("--seconds", type=int, default=180, help="length of a track")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--submissions", type=int, default=200, help="how many for latency")
+    parser.add_argument("--only", type=_sections, default=SECTIONS, help=",".join(SECTIONS))
+    parser.add_argument("--slow", action="store_true", help="a source of 150 ms and 1.5 MB/s a connection")
+    parser.add_argument("--thorough", action="store_true", help="yt-dlp one at a time as well")
+    parser.add_argument("--json", type=Path, help="write all figures there")
+    return parser.parse_args()
+
+
+def _sections(text: str) -> tuple[str, ...]:
+    chosen = tuple(text.split(","))
+    if unknown := set(chosen) - set(SECTIONS):
+        raise argparse.ArgumentTypeError(f"no such section: {', '.join(sorted(unknown))}")
+    return chosen
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_at_the_start": os.getloadavg()[0],
+    }
+
+
+def _figures(contenders: Sequence[races.Contender]) -> dict[str, Any]:
+    return {
+        contender.name: {
+            "wall": contender.wall,
+            "cpu": contender.cpu,
+            "laps": [{"wall": lap.wall, "cpu": dict(lap.cpu)} for lap in contender.laps],
+        }
+        for contender in contenders
+    }
+
+
+def _table(title: str, contenders: Sequence[races.Contender], *, reference: races.Contender) -> None:
+    print(f"\n{title:<40}  seconds    ratio    CPU s")
+    for contender in contenders:
+        cpu = contender.cpu
+        parts = ", ".join(f"{part} {used:.2f}" for part, used in cpu.items()) if len(cpu) > 1 else ""
+        print(
+            f"  {contender.name:<38}{contender.wall:9.2f}{contender.wall / reference.wall:9.2f}"
+            f"{sum(cpu.values()):9.2f}   {parts}".rstrip()
+        )
+
+
+def _target(what: str, value: float, most: float) -> None:
+    print(f"  -> {what}: {value:.3g}, at most {most:g}: {'met' if value <= most else 'MISSED'}")
+
+
+def _tell(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
