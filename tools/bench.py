@@ -134,8 +134,9 @@ class Bench:
             found: dict[str, Any] = gauges.memory(service, source, slow, names)
         for moment, look in found.items():
             print(f"\nmemory, {moment}: {look['total'] / MIB:.0f} MiB (PSS)")
-            for name, size in look["processes"]:
-                print(f"  {name:<50}{size / MIB:8.1f}")
+            for name, sizes in _by_name(look["processes"]).items():
+                several = f"   ({len(sizes)} of them)" if len(sizes) > 1 else ""
+                print(f"  {name:<50}{sum(sizes) / MIB:8.1f}{several}")
         totals = [look["total"] / MIB for look in found.values()]
         _target("idle, MiB", max(totals[:-1]), IDLE)
         _target("two running, MiB", totals[-1], TWO_RUNNING)
@@ -185,6 +186,13 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_at_the_start": os.getloadavg()[0],
     }
+
+
+def _by_name(sizes: Sequence[tuple[str, int]]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for name, size in sizes:
+        found.setdefault(name, []).append(size)
+    return found
 
 
 def _figures(contenders: Sequence[races.Contender]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def temporary_folder() -> Iterator[Path]:
         sys.exit(128 + number)
 
     before = signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it otherwise
     folder = Path(tempfile.mkdtemp(prefix="nas-music-"))
     try:
         yield folder
@@ -111,7 +112,10 @@ def service(folder: Path, **settings: object) -> Iterator[Service]:
     ):
         address = _address(log, process)
         _await_worker(address, log, process)
-        yield Service(address=address, pid=process.pid, library=folder / "library")
+        try:
+            yield Service(address=address, pid=process.pid, library=folder / "library")
+        except RigError as error:
+            raise RigError(f"{error}{_last_words(log)}") from error
 
 
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
@@ -133,8 +137,12 @@ def _patiently(log: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
     while process.poll() is None and time.monotonic() < deadline:
         yield
         time.sleep(0.05)
-    said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-    raise RigError(f"The service didn't start. It said:\n{said}")
+    raise RigError(f"The service didn't start.{_last_words(log)}")
+
+
+def _last_words(log: Path) -> str:
+    said = log.read_text(encoding="utf-8", errors="replace").strip()
+    return f" Its log ends:\n{said[-2000:]}" if said else ""
 
 
 @contextmanager

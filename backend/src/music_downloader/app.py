@@ -26,7 +26,7 @@ from music_downloader.worker import run_worker
 
 log = structlog.stdlib.get_logger(__name__)
 
-_FIRST_WAIT_SECONDS = 15
+_FIRST_WAIT_SECONDS = 5
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -54,7 +54,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="NAS Music Downloader",
         version=version(),
-        root_path=settings.root_path.rstrip("/"),
         lifespan=lifespan,
         debug=False,
         redoc_url=None,
@@ -73,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["Link", "Location", "X-Request-ID"],
         )
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, root_path=settings.root_path)
     return app
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import Annotated, Any, TypeVar
 import structlog
 import typer
 import uvicorn
+import uvloop
 from pydantic import SecretStr, ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from music_downloader import version
@@ -37,6 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
 
 _LOOK_EVERY_SECONDS = 1
+_NO_SUCH_TABLE = "42P01"
 
 cli = typer.Typer(
     name="nas-music",
@@ -72,7 +74,12 @@ def main() -> None:
     except MusicDownloaderError as error:
         sys.exit(_say(error.detail))
     except OperationalError as error:
-        sys.exit(_say(f"The database can't be reached: {str(error.orig).strip()[:300]}"))
+        reason = " ".join(str(error.orig).split())[:300]
+        sys.exit(_say(f"The database can't be reached: {reason}"))
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", "") != _NO_SUCH_TABLE:
+            raise
+        sys.exit(_say("The database has no tables yet; run: nas-music migrate"))
 
 
 def _say(sentence: str) -> int:
@@ -112,15 +119,21 @@ def serve(
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     signing_key(settings)  # a bad one is told before anything is started
     if not standalone or settings.names_a_database:
-        asyncio.run(_serve(settings, postgres=None, banner=standalone))
+        _run(_serve(settings, postgres=None, banner=standalone))
         return
     postgres = EmbeddedPostgres(settings.data_directory)
     postgres.start()
     try:
         own = settings.model_copy(update={"database_url": SecretStr(postgres.url)})
-        asyncio.run(_serve(own, postgres=postgres, banner=True))
+        _run(_serve(own, postgres=postgres, banner=True))
     finally:
         postgres.stop()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop, which answers sooner than the standard library's loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
 
 
 async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banner: bool) -> None:
@@ -182,7 +195,7 @@ def worker() -> None:
     """Run a worker on its own; as many as you like, on as many machines."""
     settings = load_settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
-    asyncio.run(_work(settings))
+    _run(_work(settings))
 
 
 async def _work(settings: Settings) -> None:

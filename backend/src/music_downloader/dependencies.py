@@ -25,12 +25,12 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
         await session.commit()
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """Return the settings that the application was built with."""
     return cast("Settings", request.state.settings)
 
 
-def get_origin(request: Request) -> Origin:
+async def get_origin(request: Request) -> Origin:
     """Return where the request came from, bounded for the audit log."""
     return Origin(
         ip_address=request.client.host if request.client else None,

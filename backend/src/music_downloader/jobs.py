@@ -22,17 +22,16 @@ async def enqueue(
     session: AsyncSession,
     name: str,
     *,
-    queue: str = DOWNLOADS,
     delay: float = 0,
     arguments: Mapping[str, Any],
 ) -> None:
-    """Add a job to the session's own transaction: it exists when, and only when, that commits.
+    """Add a download's job to the session's own transaction: it exists when, and only when, that commits.
 
     `delay` is in seconds; the arguments must fit into JSON.
     """
     connection = await (await session.connection()).get_raw_connection()
     schedule: dict[str, Any] = {"schedule_in": {"seconds": delay}} if delay > 0 else {}
     deferrer = _deferrer.configure_task(
-        name, queue=queue, connection=connection.driver_connection, **schedule
+        name, queue=DOWNLOADS, connection=connection.driver_connection, **schedule
     )
     await deferrer.defer_async(**arguments)

@@ -67,20 +67,20 @@ async def _work(state: WorkerState) -> None:
             kwargs={**KEEPALIVE, "application_name": "nas-music queue"},
         )
     )
-    for blueprint in (download.blueprint, upkeep.blueprint):
-        app.add_tasks_from(blueprint, namespace="music")
+    download.declare(app)
+    upkeep.declare(app)
     async with app.open_async(), asyncio.TaskGroup() as group:
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
         # A job holds its place while it fetches and while it encodes, so there are places for both.
         places = settings.worker_concurrency + settings.encode_concurrency
-        group.create_task(_consume(app, state, queue=DOWNLOADS, concurrency=places))
-        group.create_task(_consume(app, state, queue=UPKEEP, concurrency=1))
+        group.create_task(_consume(app, state, name=DOWNLOADS, concurrency=places))
+        group.create_task(_consume(app, state, name=UPKEEP, concurrency=1))
 
 
-async def _consume(app: App, state: WorkerState, *, queue: str, concurrency: int) -> None:
+async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int) -> None:
     await app.run_worker_async(
-        queues=[queue],
-        name=queue,
+        queues=[name],
+        name=name,
         concurrency=concurrency,
         fetch_job_polling_interval=_POLL_SECONDS,
         shutdown_graceful_timeout=_GRACE_SECONDS,
@@ -90,4 +90,4 @@ async def _consume(app: App, state: WorkerState, *, queue: str, concurrency: int
         update_heartbeat_interval=_HEARTBEAT_SECONDS,
         stalled_worker_timeout=SILENT_AFTER_SECONDS,
     )
-    raise _StoppedError(f"the queue {queue} was left")
+    raise _StoppedError(f"the queue {name} was left")

@@ -2,7 +2,6 @@ import errno
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -102,18 +101,6 @@ def test_what_the_disk_says_becomes_a_sentence(
     assert (caught.value.code, caught.value.transient) == (code, True)
     assert "says the disk" not in caught.value.detail
     assert staged.exists()
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path | None]:
-    """A file system of 64 KiB, where mounting one is allowed."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    mounted = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
-    yield folder if mounted else None
-    if mounted:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_said_to_be_full(tiny_disk: Path | None, tmp_path: Path) -> None:

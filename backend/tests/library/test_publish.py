@@ -172,3 +172,23 @@ def test_the_edges_of_a_file_are_synced_before_it_is_named(
     monkeypatch.setattr(moving, "WAYS", (named,))
     file_it(staged, root)
     assert events[-3:] == ["bytes", "name", "folder"]
+
+
+def test_a_share_may_refuse_to_sync_folders_but_not_files(
+    monkeypatch: pytest.MonkeyPatch, root: Path, stage: Stage
+) -> None:
+    refusals = {"folder": errno.EINVAL, "file": 0}
+    real = os.fsync
+
+    def sync(descriptor: int) -> None:
+        kind = "file" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "folder"
+        if refusals[kind]:
+            raise OSError(refusals[kind], "not here")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert file_it(stage(b"1"), root) == WANTED
+    for kind, innocent in (("folder", "file"), ("file", "folder")):
+        refusals.update({kind: errno.EIO, innocent: 0})
+        with pytest.raises(DownloadFailedError):
+            file_it(stage(b"2"), root)

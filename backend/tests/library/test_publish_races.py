@@ -37,7 +37,7 @@ def start(program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_two_that_race_for_one_name_both_keep_their_file(way: str, root: Path) -> None:
-    rounds = 60
+    rounds = 40
     racers = [start(RACER, root, name, way, str(rounds)) for name in ("left", "right")]
     for racer in racers:
         assert racer.stdin is not None
@@ -68,8 +68,8 @@ KILLED = """
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_kill_leaves_nothing_or_a_whole_file(way: str, root: Path, elsewhere: Path) -> None:
-    content = os.urandom(1024) * 16_384
-    for step in range(8):
+    content = os.urandom(1024) * 8_192
+    for delay in (0.0, 0.004, 0.008, 0.016, 0.04):
         staged = elsewhere / "audio.mp3"  # on another file system, so that there is a copy to be caught in
         staged.write_bytes(content)
         child = subprocess.Popen(
@@ -78,7 +78,7 @@ def test_a_kill_leaves_nothing_or_a_whole_file(way: str, root: Path, elsewhere: 
         )
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
-        time.sleep(step * 0.004)
+        time.sleep(delay)
         child.send_signal(signal.SIGKILL)
         child.communicate()
         filed = [file for file in root.rglob("*.mp3") if not file.name.startswith(".")]
@@ -88,7 +88,7 @@ def test_a_kill_leaves_nothing_or_a_whole_file(way: str, root: Path, elsewhere: 
 
 
 def test_a_folder_that_is_emptied_meanwhile_is_made_again(root: Path) -> None:
-    racers = [start(RACER, root, name, "all", "150") for name in ("tidy", "busy")]
+    racers = [start(RACER, root, name, "all", "80") for name in ("tidy", "busy")]
     for racer in racers:
         assert racer.stdin is not None
         racer.stdin.write(b"go\n")

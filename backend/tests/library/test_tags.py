@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import shutil
 import subprocess
 import zlib
 from collections.abc import Callable
@@ -318,10 +319,19 @@ def test_what_a_file_carries_is_bounded_and_cleaned(copy_of: CopyOf) -> None:
     assert found.date == "2021-01-01"
 
 
-def test_a_missing_file_and_a_full_disk_are_not_bad_media(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_bad_media(tmp_path: Path) -> None:
     with pytest.raises(DownloadFailedError) as caught:
         read_tags(tmp_path / "missing.mp3")
     assert caught.value.code is ErrorCode.INTERNAL
+
+
+def test_a_full_disk_is_not_bad_media(container: str, copy_of: CopyOf, tiny_disk: Path | None) -> None:
+    if tiny_disk is None:
+        return
+    song = Path(shutil.copy(copy_of(container), tiny_disk))
+    with pytest.raises(DownloadFailedError) as caught:
+        write_tags(song, FULL, cover=JPEG * 2)
+    assert caught.value.code is ErrorCode.NO_SPACE
 
 
 @pytest.mark.parametrize(

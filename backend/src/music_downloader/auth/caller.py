@@ -15,7 +15,7 @@ _TOKEN_LIMIT = 4096
 _bearer = OAuth2PasswordBearer(tokenUrl="auth/login", auto_error=False, scheme_name="Bearer")
 
 
-def get_claims(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> TokenClaims:
+async def get_claims(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> TokenClaims:
     """Check the token itself, without the database."""
     if not token:
         raise NotAuthenticatedError

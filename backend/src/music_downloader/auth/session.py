@@ -1,6 +1,6 @@
 """Sessions: which token is alive, and how it dies."""
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,21 +10,23 @@ from music_downloader.model import RevokedToken, User
 from music_downloader.service import audit
 from music_downloader.service.audit import Action, Origin
 
+# Asked with every request, so it is put together once.
+_ALIVE = select(User).where(
+    User.id == bindparam("user_id"),
+    User.is_active,
+    or_(User.tokens_valid_from.is_(None), User.tokens_valid_from <= bindparam("issued_at")),
+    ~exists().where(RevokedToken.jti == bindparam("jti")),
+)
+
 
 async def user_of(session: AsyncSession, claims: TokenClaims) -> User:
     """Return the active user that the token stands for; InvalidTokenError when it has been revoked."""
-    revoked = exists().where(RevokedToken.jti == claims.jti)
-    user = await session.scalar(
-        select(User).where(User.id == claims.user_id, User.is_active, still_valid(claims), ~revoked)
+    user: User | None = await session.scalar(
+        _ALIVE, {"user_id": claims.user_id, "jti": claims.jti, "issued_at": claims.issued_at}
     )
     if user is None:
         raise InvalidTokenError
     return user
-
-
-def still_valid(claims: TokenClaims) -> ColumnElement[bool]:
-    """Tell whether the token is younger than the user's last end of all sessions."""
-    return or_(User.tokens_valid_from.is_(None), User.tokens_valid_from <= claims.issued_at)
 
 
 async def log_out(session: AsyncSession, user: User, claims: TokenClaims, *, origin: Origin) -> None:

@@ -29,10 +29,16 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
 def escape_control(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Show control characters as escapes, so that nobody writes lines or colours into the log."""
+    """Show control characters as escapes, so that nobody writes lines or colours into the log.
+
+    A traceback keeps its lines; in JSON they are escapes anyway.
+    """
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception":
-            event[key] = _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode(), value)
+        if isinstance(value, str):
+            lines = value.split("\n") if key == "exception" else [value]
+            event[key] = "\n".join(
+                _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode(), line) for line in lines
+            )
     return event
 
 
@@ -49,21 +55,25 @@ def configure_logging(*, level: str, log_format: str | None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    tail: list[structlog.typing.Processor] = (
-        [redact, escape_control, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    # Tracebacks are made text before anything is hidden in them, and never show local variables.
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         if console
-        else [
-            structlog.processors.format_exc_info,
-            redact,
-            escape_control,
-            structlog.processors.JSONRenderer(),
-        ]
+        else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                redact,
+                escape_control,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()

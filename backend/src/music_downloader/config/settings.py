@@ -37,7 +37,12 @@ def _split(value: object) -> object:
 
 def _networks(value: object) -> object:
     parts = _split(value)
-    return tuple(ip_network(part, strict=False) for part in parts) if isinstance(parts, list) else parts
+    if not isinstance(parts, list):
+        return parts
+    try:
+        return tuple(ip_network(part, strict=False) for part in parts)
+    except ValueError:
+        raise ValueError("write networks like 192.168.0.0/16 or fd00::/8, with commas between") from None
 
 
 Networks = Annotated[_Networks, NoDecode, BeforeValidator(_networks)]
@@ -167,3 +172,6 @@ def load_settings(proposed: Mapping[str, Any] | None = None) -> Settings:
             for e in error.errors(include_url=False, include_input=False)
         ]
         raise ConfigurationError("The configuration can't be used. " + "; ".join(sentences) + ".") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it isn't text"
+        raise ConfigurationError(f".env can't be read: {reason}.") from error

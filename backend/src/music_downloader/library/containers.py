@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-calls=False
 """The five containers of the library, each read into and written from the same plain values.
 
 Writing leaves nothing behind of the tags that were there before, and always the same padding, so that equal

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-calls=False
 """ID3v2.4 tags of MP3 files (https://id3.org/id3v2.4.0-structure), and all that may surround them."""
 
 import re

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-calls=False
 """iTunes' metadata atoms of MP4 files."""
 
 from typing import Any, BinaryIO

@@ -1,4 +1,3 @@
-# mypy: disallow-untyped-calls=False
 """Vorbis comments, in FLAC (RFC 9639), Ogg Opus (RFC 7845) and Ogg Vorbis."""
 
 import base64

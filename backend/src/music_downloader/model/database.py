@@ -1,11 +1,20 @@
 """Connections to PostgreSQL, bounded in number and in patience."""
 
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg.abc import RV, PQGen
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_SECONDS = 3
 _POOL_TIMEOUT_SECONDS = 4
 _STATEMENT_TIMEOUT_MILLISECONDS = 15_000
+_SILENCE_SECONDS = 17  # the server itself ends a statement before
 
 # A database that vanished without a word is noticed within seconds; by default it would take minutes.
 KEEPALIVE = {
@@ -17,16 +26,39 @@ KEEPALIVE = {
 }
 
 
+class _Connection(psycopg.AsyncConnection[Any]):
+    """One that ends when the server accepts what is sent and never answers; libpq would wait for ever."""
+
+    async def wait(self, gen: PQGen[RV], *arguments: Any, **options: Any) -> RV:  # noqa: ANN401 - handed on
+        """Wait as psycopg does, but not beyond all patience; OperationalError then."""
+        loop = asyncio.get_running_loop()
+        hang_up = loop.call_later(_SILENCE_SECONDS, _hang_up, self.pgconn.socket)
+        try:
+            return await super().wait(gen, *arguments, **options)
+        finally:
+            hang_up.cancel()
+
+
+def _hang_up(descriptor: int) -> None:
+    with socket.socket(fileno=os.dup(descriptor)) as ours, suppress(OSError):
+        ours.shutdown(socket.SHUT_RDWR)  # whoever waits for it hears at once that the connection is closed
+
+
 def connect(url: URL, *, application_name: str, pool_size: int = 5) -> AsyncEngine:
-    """Return an engine whose every wait ends: for a place in the pool, a connection, a statement."""
+    """Return an engine whose every wait ends: for a place in the pool, a connection, a statement.
+
+    Connections are not tried before each use: when the database has restarted, the first to find out throws
+    all old connections away, at the price of its own 503.
+    """
     return create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
+        hide_parameters=True,  # an error is logged, and what was in the statement may be a secret
         connect_args={
             **KEEPALIVE,
+            "async_creator_fn": _Connection.connect,
             "application_name": application_name,
             "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MILLISECONDS} -c timezone=UTC",
         },

@@ -20,14 +20,18 @@ log = structlog.stdlib.get_logger(__name__)
 class RequestContext:
     """Gives each request an id (taken over from X-Request-ID when sane), and logs how it ended."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, root_path: str = "") -> None:
+        """Serve below `root_path`, whether or not the reverse proxy takes the prefix off."""
         self.app = app
+        self.root_path = root_path.rstrip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through (ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if self.root_path:
+            scope["root_path"] = self.root_path
         sent = Headers(scope=scope).get("x-request-id", "")
         request_id = sent if _SANE_ID.fullmatch(sent) else secrets.token_hex(16)
         scope["request_id"] = request_id

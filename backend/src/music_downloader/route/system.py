@@ -1,8 +1,6 @@
 """What answers here, and how it is."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from music_downloader import NAME, version
@@ -14,10 +12,10 @@ router = APIRouter(tags=["System"])
 
 
 @router.get("/", response_model=ServiceRead, summary="Say what answers here", operation_id="getService")
-async def get_service(request: Request, accept: Annotated[str, Header()] = "") -> ServiceRead | Response:
+async def get_service(request: Request) -> ServiceRead | Response:
     """Introduce the service; a browser is sent on to its page."""
     prefix = request.scope.get("root_path", "")
-    if "text/html" in accept:
+    if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(f"{prefix}/ui/", status_code=307)
     return ServiceRead(
         name=NAME, version=version(), status="running", docs=f"{prefix}/docs", health=f"{prefix}/health"

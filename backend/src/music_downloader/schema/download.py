@@ -26,7 +26,7 @@ class DownloadCreate(Incoming):
 class ProgressRead(Outgoing):
     """How far a running download is; sizes in bytes, `speed` in bytes a second, `eta` in seconds."""
 
-    phase: Literal["resolving", "downloading", "converting", "filing"]
+    phase: Literal["resolving", "downloading", "converting"]
     percent: float | None = None
     downloaded_bytes: int | None = None
     total_bytes: int | None = None

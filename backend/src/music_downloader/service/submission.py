@@ -1,6 +1,6 @@
 """Accepting a URL: the row, its audit entry and its job, all or none."""
 
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, String, func, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,18 +29,8 @@ async def submit(
     TooManyActiveError when the user has `max_active` unfinished downloads already.
     """
     for _ in range(_TRIES):
-        existing = await _unfinished(session, owner=owner, url=url, audio_format=audio_format)
-        if existing is not None:
-            return existing, False
-        await _refuse_more_than(max_active, session, owner=owner)
-        download = await session.scalar(
-            insert(Download)
-            .values(user_id=owner.id, url=url, format=audio_format, request_id=origin.request_id)
-            .on_conflict_do_nothing(
-                index_elements=[Download.user_id, Download.format, func.md5(Download.url)],
-                index_where=text("status IN ('pending', 'in-progress') AND parent_id IS NULL"),
-            )
-            .returning(Download)
+        download = await _insert(
+            session, owner=owner, url=url, audio_format=audio_format, max_active=max_active, origin=origin
         )
         if download is not None:
             await enqueue(session, RUN_DOWNLOAD, arguments={"download_id": download.id})
@@ -53,7 +43,49 @@ async def submit(
                 origin=origin,
             )
             return download, True
+        existing = await _unfinished(session, owner=owner, url=url, audio_format=audio_format)
+        if existing is not None:
+            return existing, False
+        if await _count_unfinished(session, owner=owner) >= max_active:
+            raise TooManyActiveError
     raise ServiceUnavailableError
+
+
+async def _insert(
+    session: AsyncSession,
+    *,
+    owner: User,
+    url: str,
+    audio_format: AudioFormat,
+    max_active: int,
+    origin: Origin,
+) -> Download | None:
+    """Insert the row; one statement decides.
+
+    No row comes back where the same submission is unfinished, or too many others of the user are.
+    """
+    unfinished = (
+        select(func.count())
+        .select_from(Download)
+        .where(Download.user_id == owner.id, Download.status.in_(ACTIVE))
+        .scalar_subquery()
+    )
+    wanted = select(
+        literal(owner.id, BigInteger),
+        literal(url, String),
+        literal(audio_format, Download.format.type),
+        literal(origin.request_id, String),
+    ).where(unfinished < max_active)
+    inserted: Download | None = await session.scalar(
+        insert(Download)
+        .from_select(["user_id", "url", "format", "request_id"], wanted)
+        .on_conflict_do_nothing(
+            index_elements=[Download.user_id, Download.format, func.md5(Download.url)],
+            index_where=text("status IN ('pending', 'in-progress') AND parent_id IS NULL"),
+        )
+        .returning(Download)
+    )
+    return inserted
 
 
 async def _unfinished(
@@ -72,11 +104,10 @@ async def _unfinished(
     return found
 
 
-async def _refuse_more_than(limit: int, session: AsyncSession, *, owner: User) -> None:
+async def _count_unfinished(session: AsyncSession, *, owner: User) -> int:
     unfinished = await session.scalar(
         select(func.count())
         .select_from(Download)
         .where(Download.user_id == owner.id, Download.status.in_(ACTIVE))
     )
-    if (unfinished or 0) >= limit:
-        raise TooManyActiveError
+    return unfinished or 0

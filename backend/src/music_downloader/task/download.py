@@ -2,20 +2,22 @@
 
 import asyncio
 import errno
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import structlog
-from procrastinate import Blueprint, JobContext
+from procrastinate import App, JobContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.engine.order import Fetched, FetchOrder, Progress
 from music_downloader.errors import DownloadFailedError, ErrorCode
-from music_downloader.jobs import DOWNLOADS
+from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
 from music_downloader.library.filing import (
     free_space,
+    longest_name,
     publish,
     remove_staging,
     sha256_of,
@@ -30,10 +32,15 @@ from music_downloader.task.describe import describe_fetched, read_source_tags
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
-blueprint = Blueprint()
+
+_QUIET_SECONDS = 0.4
 
 
-@blueprint.task(name="run_download", queue=DOWNLOADS, pass_context=True)
+def declare(app: App) -> None:
+    """Tell the queue which of its jobs run here."""
+    app.task(name=RUN_DOWNLOAD, queue=DOWNLOADS, pass_context=True)(run_download)
+
+
 async def run_download(context: JobContext, download_id: int) -> None:
     """Run one attempt at a download. The job may come twice: only a pending row is ever claimed."""
     state = WorkerState.of(context)
@@ -107,14 +114,13 @@ async def _convert_and_file(state: WorkerState, claimed: Claim, fetched: Fetched
     digest = await asyncio.to_thread(_tag_and_hash, audio.path, tags)
     size = audio.path.stat().st_size
     root = _root(state)
+    wanted = relative_path(tags, audio.path.suffix, limit=longest_name(root))
     # The row is locked while the file is moved: whoever lost the claim publishes nothing. What lies between
     # is one rename and two flushes; everything slow is done.
     async with state.sessionmaker.begin() as session:
         if not await download.hold(session, claimed):
             return None
-        filed = await asyncio.to_thread(
-            publish, audio.path, root, relative_path(tags, audio.path.suffix), digest=digest
-        )
+        filed = await asyncio.to_thread(publish, audio.path, root, wanted, digest=digest)
         track_id = await library.record_track(
             session,
             path=str(filed),
@@ -184,12 +190,16 @@ def _as_failure(error: Exception) -> DownloadFailedError:
 
 
 class _Reporter:
-    """Writes an attempt's progress into its row, one write at a time; what comes meanwhile is passed over."""
+    """Writes an attempt's progress into its row, one write at a time; what comes meanwhile is passed over.
+
+    What is over within a moment is not worth a write: most tracks of a quick source never get one.
+    """
 
     def __init__(self, state: WorkerState, claimed: Claim) -> None:
         self._state = state
         self._claimed = claimed
         self._writing: asyncio.Task[None] | None = None
+        self._quiet_until = time.monotonic() + _QUIET_SECONDS
 
     async def __aenter__(self) -> Self:
         return self
@@ -200,6 +210,8 @@ class _Reporter:
 
     def report(self, progress: Progress) -> None:
         """Take note of how far it is; never blocks and never fails the download."""
+        if time.monotonic() < self._quiet_until:
+            return
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(asdict(progress)))
 

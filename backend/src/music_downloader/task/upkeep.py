@@ -3,19 +3,29 @@
 from datetime import UTC, datetime
 
 import structlog
-from procrastinate import Blueprint, JobContext
+from procrastinate import App, JobContext
 
-from music_downloader.jobs import DOWNLOADS, UPKEEP
+from music_downloader.jobs import CLEAN_UP, DOWNLOADS, RESCUE, UPKEEP
 from music_downloader.service import cleanup, download
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
-blueprint = Blueprint()
+
+_EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
+_EVERY_FIFTEEN_SECONDS = "* * * * * */15"
 
 
-@blueprint.periodic(cron="*/15 * * * *", periodic_id="clean_up")
-@blueprint.task(name="clean_up", queue=UPKEEP, queueing_lock="clean_up", pass_context=True)
+def declare(app: App) -> None:
+    """Tell the queue which jobs run here, and when: each is queued once, however many workers there are."""
+    for name, run, cron in (
+        (CLEAN_UP, clean_up, _EVERY_QUARTER_OF_AN_HOUR),
+        (RESCUE, rescue, _EVERY_FIFTEEN_SECONDS),
+    ):
+        task = app.task(name=name, queue=UPKEEP, queueing_lock=name, pass_context=True)(run)
+        app.periodic(cron=cron, periodic_id=name)(task)
+
+
 async def clean_up(context: JobContext, timestamp: int) -> None:
     """Remove expired blacklist rows; running twice does no harm."""
     del timestamp
@@ -25,8 +35,6 @@ async def clean_up(context: JobContext, timestamp: int) -> None:
         log.info("tokens.removed", count=removed)
 
 
-@blueprint.periodic(cron="* * * * * */15", periodic_id="rescue")
-@blueprint.task(name="rescue", queue=UPKEEP, queueing_lock="rescue", pass_context=True)
 async def rescue(context: JobContext, timestamp: int) -> None:
     """Put the downloads of workers that died back into the queue, one transaction each."""
     del timestamp

@@ -1,0 +1,19 @@
+"""The one form that every error of the API has."""
+
+from typing import Any
+
+import httpx
+
+PROBLEM = "application/problem+json"
+
+
+def assert_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """Assert that the answer is an error in the one form that every error has; its body."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    assert answer.headers["x-request-id"]
+    body: dict[str, Any] = answer.json()
+    assert set(body) - {"errors"} == {"type", "title", "status", "detail"}
+    assert body["status"] == status
+    assert body["detail"].endswith(".")
+    return body

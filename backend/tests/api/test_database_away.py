@@ -1,0 +1,190 @@
+"""While the database is away: 503 in time and never a hang; when it is back, all goes on by itself."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.api.problems import assert_problem
+from tests.conftest import Service
+
+from music_downloader.postgres import EmbeddedPostgres
+
+LOGIN = {"username": "alice", "password": "correct horse battery"}
+
+
+class Door:
+    """Stands between a service and its database: open, closed, or one behind which nobody answers."""
+
+    def __init__(self, url: str) -> None:
+        target = make_url(url)
+        self._target = (target.host, target.port)
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.url = target.set(host="127.0.0.1", port=self.port).render_as_string(hide_password=False)
+
+    async def open(self) -> None:
+        self._flows.set()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._through, "127.0.0.1", self.port)
+
+    async def close(self) -> None:
+        """Refuse new connections and cut the others off."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for connection in list(self._connections):
+            connection.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def fall_silent(self) -> None:
+        """Take new connections and keep the others, and pass nothing on."""
+        self._flows.clear()
+
+    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._connections.add(writer)
+        try:
+            await self._flows.wait()
+            theirs, ours = await asyncio.open_connection(*self._target)
+            try:
+                await asyncio.gather(self._pass_on(reader, ours), self._pass_on(theirs, writer))
+            finally:
+                ours.close()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(writer)
+            writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._flows.wait()
+            writer.write(data)
+        with suppress(OSError):
+            writer.write_eof()
+
+
+@pytest.fixture
+async def door(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    monkeypatch.setattr("music_downloader.app._FIRST_WAIT_SECONDS", 0.2)
+    door = Door(database_url)
+    yield door
+    await door.close()
+
+
+async def assert_away(service: Service, alice: httpx.AsyncClient | None = None) -> None:
+    """Assert that every call that needs the database is refused in time, and that the process lives."""
+
+    async def refused(answering: Any) -> None:
+        begun = time.monotonic()
+        async with asyncio.timeout(12):
+            answer = await answering
+        assert_problem(answer, 503)
+        assert int(answer.headers["retry-after"]) > 0
+        assert time.monotonic() - begun < 6
+
+    caller = alice or service.http
+    live = await service.http.get("/health/live")
+    assert (live.status_code, live.json()) == (200, {"status": "alive"})
+    calls = [service.http.post("/auth/login", json=LOGIN)]
+    if alice:
+        calls.append(caller.get("/api/downloads"))
+    await asyncio.gather(*map(refused, calls))
+    async with asyncio.timeout(12):
+        answer = await service.http.get("/health")
+    assert answer.status_code == 503
+    unwell = {name for name, check in answer.json()["checks"].items() if check["status"] == "unhealthy"}
+    assert unwell >= {"database", "queue"}
+
+
+async def until_back(service: Service) -> None:
+    """Wait until the service has its database again."""
+    async with asyncio.timeout(15):
+        while (await service.http.post("/auth/login", json=LOGIN)).status_code == 503:  # noqa: ASYNC110 - no event comes over HTTP
+            await asyncio.sleep(0.1)
+
+
+async def test_a_start_without_a_database_answers_and_goes_on_when_it_comes(serve: Any, door: Door) -> None:
+    service = await serve(database_url=door.url)
+    await assert_away(service)
+    await door.open()
+    await until_back(service)
+    alice = await service.sign_in()
+    assert (await alice.get("/api/downloads")).status_code == 200
+
+
+async def test_a_start_at_a_database_that_never_answers_does_not_hang(serve: Any, door: Door) -> None:
+    await door.open()
+    door.fall_silent()
+    service = await serve(database_url=door.url)
+    await assert_away(service)
+
+
+async def test_a_database_that_is_cut_off_under_it_is_503_until_it_is_back(serve: Any, door: Door) -> None:
+    await door.open()
+    service = await serve(database_url=door.url)
+    alice = await service.sign_in()
+    await door.close()
+    await assert_away(service, alice)
+    await door.open()
+    await until_back(service)
+    assert (await alice.get("/api/downloads")).status_code == 200
+
+
+async def test_a_database_that_falls_silent_under_it_is_503_until_it_is_back(
+    serve: Any, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("music_downloader.model.database._SILENCE_SECONDS", 1.5)
+    await door.open()
+    service = await serve(database_url=door.url)
+    alice = await service.sign_in()
+    door.fall_silent()
+    await assert_away(service, alice)
+    await door.open()
+    await until_back(service)
+    assert (await alice.get("/api/downloads")).status_code == 200
+
+
+async def test_an_embedded_database_that_is_stopped_is_503_until_it_is_back(
+    serve: Any, tmp_path: Path
+) -> None:
+    server = EmbeddedPostgres(tmp_path / "own", fsync=False)
+    server.start()
+    try:
+        service = await serve(database_url=server.url)
+        alice = await service.sign_in()
+        server.stop()
+        await assert_away(service, alice)
+        server.start()
+        await until_back(service)
+        assert (await alice.get("/api/downloads")).status_code == 200
+    finally:
+        server.stop()
+
+
+async def test_an_error_of_the_database_never_tells_what_was_sent_to_it(database: AsyncEngine) -> None:
+    async with database.connect() as connection:
+        with pytest.raises(DBAPIError) as caught:
+            await connection.execute(text("SELECT 1 / 0, CAST(:given AS text)"), {"given": "hunter2"})
+    assert "hunter2" not in str(caught.value)
