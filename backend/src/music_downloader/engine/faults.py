@@ -55,7 +55,9 @@ class Fault:
 BLOCKED: Final = Fault(
     code=ErrorCode.BLOCKED_ADDRESS, detail="The source leads to an address that downloads may not reach."
 )
-NO_SPACE: Final = Fault(code=ErrorCode.NO_SPACE, detail="There is no space left to store the download.")
+NO_SPACE: Final = Fault(
+    code=ErrorCode.NO_SPACE, detail="There is no space left to store the download.", transient=True
+)
 TOO_LARGE: Final = Fault(code=ErrorCode.TOO_LARGE, detail="The file is larger than downloads may be.")
 TOO_MUCH_MEMORY: Final = Fault(
     code=ErrorCode.BAD_MEDIA, detail="The source sent more data than could be made sense of."

@@ -12,7 +12,7 @@ from sqlalchemy import Update, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
-from music_downloader.errors import DownloadFailedError, ErrorCode
+from music_downloader.errors import DownloadFailedError
 from music_downloader.jobs import RUN_DOWNLOAD, enqueue
 from music_downloader.model import Download, DownloadStatus, Outcome
 from music_downloader.service import audit
@@ -180,36 +180,6 @@ async def hand_back(session: AsyncSession, claimed: Claim) -> bool:
         return False
     await enqueue(session, RUN_DOWNLOAD, arguments={"download_id": claimed.download_id})
     return True
-
-
-async def take_from_dead_worker(session: AsyncSession, *, download_id: int) -> DownloadStatus | None:
-    """Free a download whose worker died, for the next attempt; it fails when that was its last.
-
-    Returns the status it has now; None when nobody was at it. The caller puts the job back.
-    """
-    row = (
-        await session.execute(
-            select(
-                Download.user_id, Download.attempts, Download.url, Download.format, Download.request_id
-            ).where(Download.id == download_id, Download.status == IN_PROGRESS)
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    orphan = Claim(
-        download_id=download_id,
-        user_id=row.user_id,
-        attempt=row.attempts,
-        url=row.url,
-        audio_format=row.format,
-        request_id=row.request_id,
-    )
-    if orphan.attempt < MAX_ATTEMPTS:
-        return PENDING if await _end(session, orphan, PENDING, progress=None) else None
-    error = DownloadFailedError(
-        ErrorCode.INTERNAL, "The worker died each time it tried this download; it isn't tried again."
-    )
-    return await fail(session, orphan, error, retry_delay=0)
 
 
 def backoff(attempt: int, *, base: float, asked: float | None, jitter: float) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -34,6 +35,10 @@ from music_downloader.task.state import WorkerState
 log = structlog.stdlib.get_logger(__name__)
 
 _QUIET_SECONDS = 0.4
+_LIBRARY_FAULTS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT),
+    *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN),
+}
 
 
 def declare(app: App) -> None:
@@ -58,6 +63,11 @@ async def run_download(context: JobContext, download_id: int) -> None:
             staging = await asyncio.to_thread(staging_directory, _root(state), str(download_id))
             fetched = await _fetch(state, claimed, staging)
         landed = await _convert_and_file(state, claimed, fetched)
+        if landed is None:
+            log.warning("download.lost_claim")  # whoever has it now works in the same folder
+            return
+        log.info("download.completed", path=landed.file_path, bytes=landed.file_size)
+        await asyncio.to_thread(remove_staging, staging)
     except asyncio.CancelledError:
         if claimed is not None:
             await asyncio.shield(_hand_back(state, claimed))
@@ -66,10 +76,6 @@ async def run_download(context: JobContext, download_id: int) -> None:
         if claimed is None:
             raise
         await _fail(state, claimed, _as_failure(error))
-    else:
-        if landed is not None:
-            log.info("download.completed", path=landed.file_path, bytes=landed.file_size)
-        await asyncio.to_thread(remove_staging, staging)
 
 
 def _root(state: WorkerState) -> Path:
@@ -159,9 +165,10 @@ async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) 
     async with state.sessionmaker.begin() as session:
         status = await download.fail(session, claimed, error, retry_delay=state.settings.retry_delay)
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
-    if status is not DownloadStatus.PENDING:  # the next attempt goes on from what is there
-        staging = staging_directory(_root(state), str(claimed.download_id))
-        await asyncio.to_thread(remove_staging, staging)
+    if status is DownloadStatus.FAILED:  # otherwise the next attempt goes on from what is there
+        with suppress(OSError):  # a library that is away keeps it until it is back
+            staging = staging_directory(_root(state), str(claimed.download_id))
+            await asyncio.to_thread(remove_staging, staging)
 
 
 async def _hand_back(state: WorkerState, claimed: Claim) -> None:
@@ -177,10 +184,10 @@ def _as_failure(error: Exception) -> DownloadFailedError:
         return DownloadFailedError(
             ErrorCode.NO_SPACE, "The library's disk is full; make room and retry.", transient=True
         )
-    if isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    if isinstance(error, OSError) and error.errno in _LIBRARY_FAULTS:
         return DownloadFailedError(
             ErrorCode.INTERNAL,
-            "The library can't be written to; make its folder writable for the service and retry.",
+            "The library can't be written to; see that its folder is there and writable for the service.",
             transient=True,
         )
     log.error("download.crashed", exc_info=error)

@@ -1,0 +1,59 @@
+"""Downloads that nobody works on: unfinished rows for which the queue has no job, whatever the reason."""
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from music_downloader.errors import DownloadFailedError, ErrorCode
+from music_downloader.jobs import RUN_DOWNLOAD, enqueue
+from music_downloader.model import Download, DownloadStatus
+from music_downloader.service import download
+from music_downloader.service.download import MAX_ATTEMPTS, Claim
+
+_MOST_AT_ONCE = 1000
+_FIND = text(
+    """
+    SELECT id FROM download_history
+    WHERE status IN ('pending', 'in-progress') AND kind = 'track' AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs
+        WHERE task_name = :task AND status IN ('todo', 'doing')
+        AND (args ->> 'download_id')::bigint = download_history.id
+    )
+    ORDER BY id LIMIT :most
+    """
+)
+
+
+async def find(session: AsyncSession) -> list[int]:
+    """Return the ids of unfinished downloads without a job; a new one always has its job."""
+    found = await session.scalars(_FIND, {"task": RUN_DOWNLOAD, "most": _MOST_AT_ONCE})
+    return list(found)
+
+
+async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus | None:
+    """Queue one of them again; it fails when its last attempt is what killed its worker.
+
+    Returns the status it has now; None when somebody else was quicker.
+    """
+    row = await session.scalar(
+        select(Download).where(Download.id == download_id).with_for_update(skip_locked=True)
+    )
+    if row is None or download_id not in await find(session):
+        return None
+    if row.status is DownloadStatus.PENDING:
+        await enqueue(session, RUN_DOWNLOAD, arguments={"download_id": download_id})
+        return DownloadStatus.PENDING
+    orphan = Claim(
+        download_id=download_id,
+        user_id=row.user_id,
+        attempt=row.attempts,
+        url=row.url,
+        audio_format=row.format,
+        request_id=row.request_id,
+    )
+    error = DownloadFailedError(
+        ErrorCode.INTERNAL,
+        "The worker died while it was at this download."
+        + (" It isn't tried again." if orphan.attempt >= MAX_ATTEMPTS else ""),
+        transient=True,
+    )
+    return await download.fail(session, orphan, error, retry_delay=0)

@@ -1,0 +1,308 @@
+"""Workers: claims, fences, shutdowns, deaths, and several at once."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from tests import media
+from tests.conftest import Serve, Service
+from tests.following import ended, submit, until
+from tests.source import Source
+
+from music_downloader.config.settings import Settings
+from music_downloader.errors import DownloadFailedError, ErrorCode
+from music_downloader.library.filing import STAGING
+from music_downloader.model import AuditLog, Download, DownloadStatus, RevokedToken, Track, User
+from music_downloader.service import cleanup, download, orphanage
+from music_downloader.service.download import Claim, Landed, backoff
+from music_downloader.worker import run_worker
+
+Sessions = async_sessionmaker[AsyncSession]
+SONG = "https://music.example/song.mp3"
+
+
+async def _claim(sessions: Sessions, download_id: int) -> Claim | None:
+    async with sessions.begin() as session:
+        return await download.claim(session, download_id=download_id)
+
+
+async def _status(sessions: Sessions, download_id: int) -> DownloadStatus:
+    async with sessions() as session:
+        row = await session.get_one(Download, download_id)
+        return row.status
+
+
+async def _landed(session: AsyncSession) -> Landed:
+    track = Track(path="Somebody/Song.mp3", sha256="0" * 64, size=1, codec="mp3", tags={})
+    session.add(track)
+    await session.flush()
+    return Landed(
+        track_id=track.id,
+        title="Song",
+        artist="Somebody",
+        album=None,
+        album_artist=None,
+        track_number=None,
+        duration=1.0,
+        codec="mp3",
+        bitrate=128,
+        file_path="Somebody/Song.mp3",
+        file_size=1,
+    )
+
+
+async def test_only_one_of_many_claims_a_download(service: Service, sessions: Sessions) -> None:
+    alice = await service.sign_in()
+    number = await submit(alice, SONG)
+    claims = await asyncio.gather(*(_claim(sessions, number) for _ in range(8)))
+    assert sum(claimed is not None for claimed in claims) == 1
+
+
+async def test_a_worker_that_was_thought_dead_changes_nothing(service: Service, sessions: Sessions) -> None:
+    alice = await service.sign_in()
+    number = await submit(alice, SONG)
+    stale = await _claim(sessions, number)
+    assert stale is not None
+    async with sessions.begin() as session:
+        assert await download.hand_back(session, stale)
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE download_history SET attempts = attempts + 1"))
+    current = await _claim(sessions, number)
+    assert current is not None
+    assert current.attempt != stale.attempt
+    broken = DownloadFailedError(ErrorCode.TIMEOUT, "Too slow.")
+    async with sessions.begin() as session:
+        assert not await download.hold(session, stale)
+        assert not await download.complete(session, stale, await _landed(session))
+        assert await download.fail(session, stale, broken, retry_delay=1) is None
+        assert not await download.hand_back(session, stale)
+        await download.note_progress(session, stale, {"phase": "downloading", "percent": 99})
+    assert await _status(sessions, number) is DownloadStatus.IN_PROGRESS
+    shown = (await alice.get(f"/api/downloads/{number}")).json()
+    assert shown["progress"]["phase"] == "resolving"
+
+
+async def test_what_has_ended_stays_as_it_is(service: Service, sessions: Sessions) -> None:
+    alice = await service.sign_in()
+    number = await submit(alice, SONG)
+    claimed = await _claim(sessions, number)
+    assert claimed is not None
+    async with sessions.begin() as session:
+        assert await download.complete(session, claimed, await _landed(session))
+    assert await _claim(sessions, number) is None
+    async with sessions.begin() as session:
+        broken = DownloadFailedError(ErrorCode.TIMEOUT, "Too slow.")
+        assert await download.fail(session, claimed, broken, retry_delay=1) is None
+    assert await _status(sessions, number) is DownloadStatus.COMPLETED
+
+
+async def test_an_attempt_that_a_shutdown_cut_short_is_not_counted(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    number = await submit(alice, SONG)
+    claimed = await _claim(sessions, number)
+    assert claimed is not None
+    async with sessions.begin() as session:
+        assert await download.hand_back(session, claimed)
+    shown = (await alice.get(f"/api/downloads/{number}")).json()
+    assert (shown["status"], shown["attempts"], shown["progress"]) == ("pending", 0, None)
+
+
+async def test_a_download_without_a_job_gets_one(service: Service, sessions: Sessions) -> None:
+    alice = await service.sign_in()
+    pending, running = await submit(alice, SONG), await submit(alice, f"{SONG}?2")
+    assert await _claim(sessions, running) is not None
+    async with sessions.begin() as session:
+        assert await orphanage.find(session) == []
+        await session.execute(text("DELETE FROM procrastinate_jobs"))
+        assert await orphanage.find(session) == [pending, running]
+    for number in (pending, running):
+        async with sessions.begin() as session:
+            assert await orphanage.take_in(session, download_id=number) is DownloadStatus.PENDING
+        async with sessions.begin() as session:
+            assert await orphanage.take_in(session, download_id=number) is None
+    async with sessions() as session:
+        assert await session.scalar(text("SELECT count(*) FROM procrastinate_jobs")) == 2
+
+
+async def test_a_download_that_kills_every_worker_fails_in_the_end(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    number = await submit(alice, SONG)
+    for _ in range(download.MAX_ATTEMPTS):
+        assert await _claim(sessions, number) is not None
+        async with sessions.begin() as session:
+            await session.execute(text("DELETE FROM procrastinate_jobs"))
+            await orphanage.take_in(session, download_id=number)
+    shown = (await alice.get(f"/api/downloads/{number}")).json()
+    assert (shown["status"], shown["error_code"]) == ("failed", "internal")
+    assert shown["attempts"] == download.MAX_ATTEMPTS
+
+
+async def test_the_job_of_a_dead_worker_is_found_and_its_download_completes(
+    serve: Serve, source: Source, sessions: Sessions
+) -> None:
+    service = await serve()
+    alice = await service.sign_in()
+    number = await submit(alice, source.file("/song.mp3", media.make("mp3")))
+    assert await _claim(sessions, number) is not None
+    async with sessions.begin() as session:  # what a killed worker leaves behind
+        dead = await session.scalar(
+            text(
+                "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour')"
+                " RETURNING id"
+            )
+        )
+        await session.execute(
+            text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :dead"), {"dead": dead}
+        )
+    working = await serve(embedded_worker=True)
+    again = await working.log_in("alice")
+    shown = await ended(again, number, within=20)
+    assert (shown["status"], shown["attempts"]) == ("completed", 2), shown
+
+
+async def test_many_workers_share_the_queue_and_no_track_is_run_twice(
+    serve: Serve, make_settings: Callable[..., Settings], source: Source, sessions: Sessions
+) -> None:
+    service = await serve()
+    alice = await service.sign_in()
+    urls = [
+        source.file(f"/{n}.opus", media.make("opus", seconds=1, frequency=200 + 20 * n, title=f"Song {n}"))
+        for n in range(12)
+    ]
+    numbers = [await submit(alice, url) for url in urls]
+    workers = [asyncio.create_task(run_worker(make_settings())) for _ in range(3)]
+    try:
+        for number in numbers:
+            shown = await ended(alice, number)
+            assert (shown["status"], shown["attempts"]) == ("completed", 1), shown
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    async with sessions() as session:
+        started = (
+            await session.scalars(select(AuditLog.resource).where(AuditLog.action == "download.start"))
+        ).all()
+    assert sorted(started) == sorted(f"download:{number}" for number in numbers)
+
+
+async def test_a_worker_that_ends_hands_its_download_back(
+    serve: Serve, make_settings: Callable[..., Settings], source: Source, sessions: Sessions
+) -> None:
+    service = await serve()
+    alice = await service.sign_in()
+    number = await submit(alice, source.dripping("/song.mp3", media.make("mp3"), piece=2000))
+    worker = asyncio.create_task(run_worker(make_settings()))
+    await until(alice, number, lambda d: d["status"] == "in-progress")
+    worker.cancel()
+    await asyncio.wait({worker}, timeout=15)
+    shown = (await alice.get(f"/api/downloads/{number}")).json()
+    assert (shown["status"], shown["attempts"]) == ("pending", 0)
+    async with sessions() as session:
+        waiting = await session.scalar(
+            text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = 'downloads'")
+        )
+    assert waiting == 1
+
+
+async def test_a_worker_survives_the_loss_of_its_connections(
+    working: Service, source: Source, sessions: Sessions
+) -> None:
+    alice = await working.sign_in()
+    made = media.make("mp3")
+    for n in range(2):
+        assert (await ended(alice, await submit(alice, source.file(f"/{n}.mp3", made))))[
+            "status"
+        ] == "completed"
+        async with sessions.begin() as session:
+            await session.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        await asyncio.sleep(0.2)
+        for _ in range(20):  # until the pool has thrown its old connections away
+            if (await alice.get("/auth/me")).status_code == 200:
+                break
+    assert (await ended(alice, await submit(alice, source.file("/last.mp3", made))))["status"] == "completed"
+
+
+async def test_fetches_are_bounded_and_encodes_have_slots_of_their_own(serve: Serve, source: Source) -> None:
+    service = await serve(embedded_worker=True, worker_concurrency=1, encode_concurrency=1)
+    alice = await service.sign_in()
+    slow = [
+        await submit(alice, source.dripping(f"/{n}.mp3", media.make("mp3"), piece=3000, interval=0.05))
+        for n in range(3)
+    ]
+    await until(alice, slow[0], lambda d: d["status"] == "in-progress")
+    await asyncio.sleep(0.5)
+    states = [(await alice.get(f"/api/downloads/{number}")).json()["status"] for number in slow]
+    assert states == ["in-progress", "pending", "pending"]
+
+
+@given(
+    attempt=st.integers(1, 40),
+    base=st.floats(0.1, 100),
+    asked=st.none() | st.floats(0, 1e9),
+    jitter=st.floats(0, 1),
+)
+def test_the_wait_before_another_attempt_is_bounded(
+    attempt: int, base: float, asked: float | None, jitter: float
+) -> None:
+    wait = backoff(attempt, base=base, asked=asked, jitter=jitter)
+    assert 0 < wait <= 3600 * 1.25
+    assert wait >= min(base * 3 ** (attempt - 1), asked or base, 3600)
+
+
+@pytest.mark.parametrize("changes", [{"status": "done"}, {"format": "wav"}, {"kind": "album"}])
+async def test_the_database_itself_refuses_unknown_words(
+    service: Service, sessions: Sessions, changes: dict[str, Any]
+) -> None:
+    alice = await service.sign_in()
+    await submit(alice, SONG)
+    (column, word), *_ = changes.items()
+    with pytest.raises(Exception, match="check constraint"):
+        async with sessions.begin() as session:
+            await session.execute(text(f"UPDATE download_history SET {column} = :word"), {"word": word})  # noqa: S608
+
+
+async def test_only_tokens_that_could_never_pass_again_are_forgotten(
+    service: Service, sessions: Sessions
+) -> None:
+    await service.sign_in()
+    now = datetime.now(UTC)
+    ages = {"long-ago": -timedelta(days=1), "just-now": -timedelta(minutes=1), "later": timedelta(minutes=1)}
+    async with sessions.begin() as session:
+        owner = (await session.scalars(select(User.id))).one()
+        for name, age in ages.items():
+            session.add(RevokedToken(jti=name, user_id=owner, expires_at=now + age))
+    results = await asyncio.gather(*(_clean(sessions, now) for _ in range(4)))
+    assert sum(results) == 1
+    async with sessions() as session:
+        assert set(await session.scalars(select(RevokedToken.jti))) == {"just-now", "later"}
+
+
+async def _clean(sessions: Sessions, now: datetime) -> int:
+    async with sessions.begin() as session:
+        return await cleanup.remove_expired_tokens(session, now=now)
+
+
+async def test_nothing_is_left_in_the_staging_folder(working: Service, source: Source) -> None:
+    alice = await working.sign_in()
+    good = await submit(alice, source.file("/song.flac", media.make("flac")), format="opus")
+    bad = await submit(alice, source.body("/page.mp3", b"<html>no</html>", "audio/mpeg"))
+    for number in (good, bad):
+        await ended(alice, number)
+    await asyncio.sleep(0.2)
+    assert list((working.library / STAGING).iterdir()) == []
