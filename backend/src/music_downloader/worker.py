@@ -8,6 +8,7 @@ import psycopg
 import structlog
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
@@ -58,18 +59,20 @@ async def run_worker(settings: Settings) -> None:
 
 async def _work(state: WorkerState) -> None:
     settings = state.settings
-    app = App(
-        connector=PsycopgConnector(
-            conninfo=settings.conninfo,
-            min_size=1,
-            max_size=6,
-            timeout=10,
-            kwargs={**KEEPALIVE, "application_name": "nas-music queue"},
-        )
+    app = App(connector=PsycopgConnector(conninfo=settings.conninfo))
+    # A pool of our own, since the connector would try each connection before each use. A broken one ends this
+    # round, and the next begins with new ones.
+    pool = AsyncConnectionPool(
+        settings.conninfo,
+        min_size=1,
+        max_size=6,
+        timeout=10,
+        open=False,
+        kwargs={**KEEPALIVE, "application_name": "nas-music queue"},
     )
     download.declare(app)
     upkeep.declare(app)
-    async with app.open_async(), asyncio.TaskGroup() as group:
+    async with pool, app.open_async(pool), asyncio.TaskGroup() as group:
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
         # A job holds its place while it fetches and while it encodes, so there are places for both.
         places = settings.worker_concurrency + settings.encode_concurrency

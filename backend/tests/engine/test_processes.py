@@ -228,10 +228,6 @@ async def test_nothing_outlives_a_killed_worker(source: Source, tmp_path: Path, 
     assert await gone(child.pid, within=2.0)
 
 
-async def test_ffmpeg_is_started_by_the_fork_server_too(engine: Engine) -> None:
-    assert await engine.ffmpeg_version()
-
-
 async def test_a_fetch_may_start_a_javascript_runtime_and_nothing_else(tmp_path: Path) -> None:
     runtime = tmp_path / "deno"
     runtime.symlink_to("/bin/true")

@@ -8,7 +8,7 @@ import pytest
 from tests.library.shelf import WANTED, Stage, file_it, files_below, listing
 
 from music_downloader.errors import DownloadFailedError
-from music_downloader.library import moving
+from music_downloader.library import filing, moving
 from music_downloader.library.filing import (
     STAGING,
 )
@@ -94,9 +94,12 @@ def test_a_crash_between_the_two_names_of_a_link_is_healed(root: Path, stage: St
     assert not staged.exists()
 
 
-def test_ninety_nine_files_of_one_name_are_enough(root: Path, stage: Stage) -> None:
+def test_at_some_number_of_files_of_one_name_it_ends(
+    root: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filing, "_MOST_OF_ONE_NAME", 9)
     wanted = PurePosixPath("t.mp3")
-    for number in range(99):
+    for number in range(9):
         file_it(stage(b"%d" % number), root, wanted)
     staged = stage(b"one more")
     with pytest.raises(DownloadFailedError) as caught:

@@ -24,7 +24,7 @@ STAGING = f"{OWN_FOLDER}/staging"
 # What tells Navidrome, Android, Jellyfin and MPD to leave a folder alone.
 _KEEP_OUT = {".ndignore": "", ".nomedia": "", ".ignore": "", ".mpdignore": "*\n"}
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_MOST_OF_ONE_NAME = 99
+_MOST_OF_ONE_NAME = 999
 _COPY = ".nas-music-"
 _ABANDONED = 24 * 3600.0  # seconds
 _PATIENCE = 4  # more attempts
@@ -141,7 +141,7 @@ def _settle(source: Place, folder: int, name: str, *, size: int, digest: str) ->
             os.unlink(source.name, dir_fd=source.folder)
         return target.name
     raise DownloadFailedError(
-        ErrorCode.INTERNAL, "There are 99 other files of this name in the library already."
+        ErrorCode.INTERNAL, f"There are {_MOST_OF_ONE_NAME} other files of this name in the library already."
     )
 
 

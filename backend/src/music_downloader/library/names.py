@@ -14,7 +14,7 @@ from music_downloader.library.tags import TrackTags
 
 LONGEST_NAME = 255  # bytes
 UNKNOWN_ARTIST = "Unknown Artist"
-_ROOM = len(" (99)")  # bytes kept free for telling files of one name apart
+_ROOM = len(" (999)")  # bytes kept free for telling files of one name apart
 _EXTENSION = re.compile(r"\.?([A-Za-z0-9]{1,8})")
 
 # What Windows refuses, in plain ASCII that reads alike; a question mark is simply left out.

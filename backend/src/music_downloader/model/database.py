@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_SECONDS = 3
 _POOL_TIMEOUT_SECONDS = 4
-_STATEMENT_TIMEOUT_MILLISECONDS = 15_000
-_SILENCE_SECONDS = 17  # the server itself ends a statement before
+_STATEMENT_TIMEOUT_MILLISECONDS = 5_000
+_SILENCE_SECONDS = 6  # the server itself ends a statement before
 
 # A database that vanished without a word is noticed within seconds; by default it would take minutes.
 KEEPALIVE = {

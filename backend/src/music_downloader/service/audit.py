@@ -4,14 +4,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.model import AuditLog, Outcome
 
 _USER_AGENT_LIMIT = 500
 _VALUE_LIMIT = 2048
+_INSERT = insert(
+    cast("Table", AuditLog.__table__)
+)  # plain rows: nothing is read back, so no objects are made
 _UNSTORABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -65,13 +69,14 @@ async def record(
     if origin.request_id:
         facts["request_id"] = origin.request_id
     await session.execute(
-        insert(AuditLog).values(
-            user_id=user_id,
-            action=action.value,
-            resource=resource,
-            outcome=outcome,
-            details=facts,
-            ip_address=storable(origin.ip_address, limit=45) if origin.ip_address else None,
-            user_agent=storable(origin.user_agent, limit=_USER_AGENT_LIMIT) if origin.user_agent else None,
-        )
+        _INSERT,
+        {
+            "user_id": user_id,
+            "action": action.value,
+            "resource": resource,
+            "outcome": outcome,
+            "details": facts,
+            "ip_address": storable(origin.ip_address, limit=45) if origin.ip_address else None,
+            "user_agent": storable(origin.user_agent, limit=_USER_AGENT_LIMIT) if origin.user_agent else None,
+        },
     )

@@ -1,6 +1,6 @@
 """Accepting a URL: the row, its audit entry and its job, all or none."""
 
-from sqlalchemy import BigInteger, String, func, literal, select, text
+from sqlalchemy import BigInteger, Integer, String, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,32 @@ from music_downloader.service import audit
 from music_downloader.service.audit import Action, Origin
 
 _TRIES = 3
+
+# One statement decides: no row comes back where the same submission is unfinished, or too many others of the
+# user are. It is put together once, since that takes longer than running it.
+_UNFINISHED = (
+    select(func.count())
+    .select_from(Download)
+    .where(Download.user_id == bindparam("owner"), Download.status.in_(ACTIVE))
+    .scalar_subquery()
+)
+_INSERT = select(Download).from_statement(
+    insert(Download)
+    .from_select(
+        ["user_id", "url", "format", "request_id"],
+        select(
+            bindparam("owner", type_=BigInteger),
+            bindparam("url", type_=String),
+            bindparam("wanted", type_=Download.format.type),
+            bindparam("request_id", type_=String),
+        ).where(bindparam("max_active", type_=Integer) > _UNFINISHED),
+    )
+    .on_conflict_do_nothing(
+        index_elements=[Download.user_id, Download.format, func.md5(Download.url)],
+        index_where=text("status IN ('pending', 'in-progress') AND parent_id IS NULL"),
+    )
+    .returning(Download)
+)
 
 
 async def submit(
@@ -60,30 +86,15 @@ async def _insert(
     max_active: int,
     origin: Origin,
 ) -> Download | None:
-    """Insert the row; one statement decides.
-
-    No row comes back where the same submission is unfinished, or too many others of the user are.
-    """
-    unfinished = (
-        select(func.count())
-        .select_from(Download)
-        .where(Download.user_id == owner.id, Download.status.in_(ACTIVE))
-        .scalar_subquery()
-    )
-    wanted = select(
-        literal(owner.id, BigInteger),
-        literal(url, String),
-        literal(audio_format, Download.format.type),
-        literal(origin.request_id, String),
-    ).where(unfinished < max_active)
     inserted: Download | None = await session.scalar(
-        insert(Download)
-        .from_select(["user_id", "url", "format", "request_id"], wanted)
-        .on_conflict_do_nothing(
-            index_elements=[Download.user_id, Download.format, func.md5(Download.url)],
-            index_where=text("status IN ('pending', 'in-progress') AND parent_id IS NULL"),
-        )
-        .returning(Download)
+        _INSERT,
+        {
+            "owner": owner.id,
+            "url": url,
+            "wanted": audio_format,
+            "request_id": origin.request_id,
+            "max_active": max_active,
+        },
     )
     return inserted
 
