@@ -4,12 +4,10 @@ import asyncio
 from asyncio import Semaphore
 from contextlib import suppress
 
-import psycopg
 import structlog
 from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import ConnectorException
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from music_downloader.config.settings import Settings
@@ -49,8 +47,9 @@ async def run_worker(settings: Settings) -> None:
         while True:
             try:
                 await _work(state)
-            except* (_StoppedError, SQLAlchemyError, ConnectorException, psycopg.Error, OSError) as error:
-                log.warning("worker.interrupted", reason=str(error.exceptions[0])[:200])
+            except Exception as error:  # noqa: BLE001 - whatever it was, downloads wait; a loop goes on
+                reason = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+                log.warning("worker.interrupted", reason=f"{type(reason).__name__}: {reason}"[:300])
             await asyncio.sleep(_RESTART_AFTER_SECONDS)
     finally:
         await engine.close()
@@ -68,7 +67,14 @@ async def _work(state: WorkerState) -> None:
         max_size=6,
         timeout=10,
         open=False,
-        kwargs={**KEEPALIVE, "application_name": "nas-music queue"},
+        kwargs={
+            **KEEPALIVE,
+            "application_name": "nas-music queue",
+            # A crash of the database may take back that a job was begun or ended: the row of the download decides
+            # whether there is anything left to do.
+            "options": "-c synchronous_commit=off",
+        },
+        configure=_one_statement_each,
     )
     download.declare(app)
     upkeep.declare(app)
@@ -78,6 +84,11 @@ async def _work(state: WorkerState) -> None:
         places = settings.worker_concurrency + settings.encode_concurrency
         group.create_task(_consume(app, state, name=DOWNLOADS, concurrency=places))
         group.create_task(_consume(app, state, name=UPKEEP, concurrency=1))
+
+
+async def _one_statement_each(connection: AsyncConnection) -> None:
+    """Spare the queue a BEGIN and a COMMIT around each of its single statements."""
+    await connection.set_autocommit(True)
 
 
 async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int) -> None:

@@ -385,3 +385,13 @@ async def test_a_flood_of_logins_leaves_room_for_everybody_else(
     assert (await alice.get("/auth/me")).status_code == 200
     assert not all(task.done() for task in flood)
     assert {(await task).status_code for task in flood} <= {401, 503}
+
+
+async def test_a_login_with_an_endless_number_is_refused(service: Service) -> None:
+    answer = await service.http.post("/auth/login", content=b'{"username": ' + b"1" * 5000 + b"}")
+    assert answer.status_code == 422
+
+
+async def test_json_that_breaks_off_is_told_as_the_body(service: Service) -> None:
+    answer = await service.http.post("/auth/register", content=b"{")
+    assert answer.json()["detail"].endswith("look at: body.")

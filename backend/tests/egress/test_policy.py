@@ -177,6 +177,12 @@ def test_what_is_allowed_is_let_through(url: str) -> None:
     assert LOOPBACK.check_url(url)
 
 
+def test_a_url_stays_within_the_limit_once_its_host_is_in_ascii() -> None:
+    start = "http://\N{LATIN SMALL LETTER U WITH DIAERESIS}.example/"
+    with pytest.raises(UrlRefusedError, match="longer than 2048"):
+        EgressPolicy().check_url(start + "a" * (2048 - len(start)))
+
+
 def test_what_is_allowed_widens_nothing_else() -> None:
     assert not LOOPBACK.permits("10.0.0.1")
     assert not LOOPBACK.permits("::1")

@@ -1,11 +1,13 @@
 # ruff: noqa: ASYNC240 - small local files
 """What the library keeps of what a source sent."""
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import mutagen
+import psutil
 import pytest
 from tests import media
 
@@ -156,6 +158,18 @@ async def test_a_conversion_that_takes_too_long_is_given_up(engine: Engine, stag
     with pytest.raises(DownloadFailedError) as caught:
         await engine.convert(stage(media.make("wav", seconds=300)), wanted=AudioFormat.OPUS, deadline=0.1)
     assert (caught.value.code, caught.value.transient) == (ErrorCode.TIMEOUT, True)
+
+
+async def test_a_killed_conversion_is_transient(engine: Engine, stage: Stage) -> None:
+    path = stage(media.make("wav", seconds=300))
+    converting = asyncio.create_task(engine.convert(path, wanted=AudioFormat.OPUS, deadline=30.0))
+    template = psutil.Process(engine.template_pid)
+    while not (running := [child for child in template.children() if "ffmpeg" in child.name()]):  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.01)
+    running[0].kill()
+    with pytest.raises(DownloadFailedError) as caught:
+        await converting
+    assert (caught.value.code, caught.value.transient) == (ErrorCode.INTERNAL, True)
 
 
 async def test_a_result_above_the_limit_is_too_large(engine: Engine, stage: Stage) -> None:

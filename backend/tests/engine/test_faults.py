@@ -129,6 +129,14 @@ async def test_a_redirect_to_a_refused_address_ends_there(
     assert error.code is ErrorCode.BLOCKED_ADDRESS
 
 
+async def test_a_playlist_that_names_a_local_file_is_no_fault_of_ours(
+    engine: Engine, source: Source, order: Order
+) -> None:
+    lines = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
+    url = source.body("/a.m3u8", lines.encode(), "application/vnd.apple.mpegurl")
+    assert (await failure(engine, order(url))).code is ErrorCode.UNAVAILABLE
+
+
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ytsearch:x", "ftp://127.0.0.1/a.mp3", "-", ""])
 async def test_only_the_web_is_fetched_from(engine: Engine, order: Order, url: str) -> None:
     error = await failure(engine, order(url))
@@ -186,7 +194,8 @@ async def test_a_full_disk_is_told_apart() -> None:
     assert faults.of_os_error(OSError(errno.EDQUOT, "quota")) == faults.NO_SPACE
     assert faults.of_os_error(OSError(errno.EFBIG, "big")) == faults.TOO_LARGE
     assert faults.of_os_error(ssl.SSLCertVerificationError()) == faults.BAD_CERTIFICATE
-    assert faults.of_os_error(OSError(errno.ENOENT, "gone")) is None
+    assert faults.of_os_error(OSError(errno.ENOENT, "gone")) == faults.LIBRARY
+    assert faults.of_os_error(OSError(errno.EINVAL, "odd")) is None
 
 
 async def test_a_wait_may_be_a_date_and_is_bounded() -> None:

@@ -15,12 +15,14 @@ from tests.conftest import Serve, Service
 from tests.following import ended, submit, until
 from tests.source import Source
 
+from music_downloader.config.audio import AudioFormat
 from music_downloader.config.settings import Settings
 from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.library.filing import STAGING
 from music_downloader.model import AuditLog, Download, DownloadStatus, RevokedToken, Track, User
 from music_downloader.service import cleanup, download, orphanage
 from music_downloader.service.download import Claim, Landed, backoff
+from music_downloader.task.download import staging_name
 from music_downloader.worker import run_worker
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -306,3 +308,13 @@ async def test_nothing_is_left_in_the_staging_folder(working: Service, source: S
         await ended(alice, number)
     await asyncio.sleep(0.2)
     assert list((working.library / STAGING).iterdir()) == []
+
+
+def test_what_another_url_left_under_the_same_id_is_never_resumed() -> None:
+    def name(url: str) -> str:
+        claimed = Claim(
+            download_id=1, user_id=1, attempt=1, url=url, audio_format=AudioFormat.BEST, request_id=None
+        )
+        return staging_name(claimed)
+
+    assert name(SONG) == name(SONG) != name(f"{SONG}?other")

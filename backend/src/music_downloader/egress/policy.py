@@ -126,7 +126,10 @@ class EgressPolicy:
         _check_port(parts.netloc, port)
         host = self._checked_host(parts.hostname or "", bracketed="[" in parts.netloc)
         netloc = host if port is None else f"{host}:{port}"
-        return parts._replace(scheme=parts.scheme.lower(), netloc=netloc).geturl()
+        ready = parts._replace(scheme=parts.scheme.lower(), netloc=netloc).geturl()
+        if len(ready) > MAX_URL_LENGTH:  # a host is longer in ASCII than it was in its own script
+            raise UrlRefusedError(f"This URL is longer than {MAX_URL_LENGTH} characters.")
+        return ready
 
     def _allows(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self.allowed)

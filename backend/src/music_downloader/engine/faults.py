@@ -58,6 +58,11 @@ BLOCKED: Final = Fault(
 NO_SPACE: Final = Fault(
     code=ErrorCode.NO_SPACE, detail="There is no space left to store the download.", transient=True
 )
+LIBRARY: Final = Fault(
+    code=ErrorCode.INTERNAL,
+    detail="The library can't be written to; see that its folder is there and writable for the service.",
+    transient=True,
+)
 TOO_LARGE: Final = Fault(code=ErrorCode.TOO_LARGE, detail="The file is larger than downloads may be.")
 TOO_MUCH_MEMORY: Final = Fault(
     code=ErrorCode.BAD_MEDIA, detail="The source sent more data than could be made sense of."
@@ -99,6 +104,7 @@ _BY_ERRNO: Final = {
     errno.ENOSPC: NO_SPACE,
     errno.EDQUOT: NO_SPACE,
     errno.EFBIG: TOO_LARGE,
+    **dict.fromkeys((errno.ENOENT, errno.EACCES, errno.EROFS, errno.EIO, errno.ESTALE), LIBRARY),
     errno.ETIMEDOUT: TIMEOUT,
     errno.ECONNRESET: BROKEN_OFF,
     errno.EPIPE: BROKEN_OFF,

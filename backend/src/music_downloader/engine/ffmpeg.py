@@ -4,6 +4,7 @@ import asyncio
 import functools
 import re
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 _PROBE_DEADLINE: Final = 60.0
 _KEPT_OUTPUT: Final = 64 * 1024
 _MEMORY: Final = 1024**3
+_ENDED_BY_OTHERS: Final = {None, -signal.SIGKILL, -signal.SIGTERM}
 # Demuxers that read one file and nothing else; playlists (HLS, DASH, concat) would open what they name.
 FORMATS: Final = (
     "mp3,aac,ac3,eac3,amr,ape,asf,avi,caf,flac,flv,ogg,tta,wav,w64,wv,aiff,mpegts,mpeg,"
@@ -55,7 +57,7 @@ async def run(
 ) -> tuple[int | None, str]:
     """Run ffmpeg in `directory` and return its exit status and the end of what it wrote to stderr.
 
-    Raises DownloadFailedError (timeout) after `deadline` seconds.
+    Raises DownloadFailedError: timeout after `deadline` seconds, internal when somebody else ended it.
     """
     limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, nice=5)
     argv = [executable(), "-nostdin", "-hide_banner", *arguments]
@@ -63,11 +65,16 @@ async def run(
         try:
             async with asyncio.timeout(deadline):
                 output, _ = await asyncio.gather(_tail(child.stderr), _tail(child.stdout))
-                return await asyncio.shield(child.ended), output
+                status = await asyncio.shield(child.ended)
         except TimeoutError as error:
             raise DownloadFailedError(
                 ErrorCode.TIMEOUT, "Converting the audio took too long.", transient=True
             ) from error
+    if status in _ENDED_BY_OTHERS:  # such as the kernel when memory is short: the audio isn't to blame
+        raise DownloadFailedError(
+            ErrorCode.INTERNAL, "The process that converts ended unexpectedly.", transient=True
+        )
+    return status, output
 
 
 def guarded_input(name: str) -> list[str]:

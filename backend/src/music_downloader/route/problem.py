@@ -91,7 +91,9 @@ async def on_invalid(_request: Request, error: Exception) -> JSONResponse:
         )
         for fault in error.errors()
     ]
-    named = ", ".join(dict.fromkeys(str(fault.loc[-1]) for fault in errors if fault.loc))
+    # A number is a place in a list, or in a text that is no JSON; what has a name is told instead.
+    names = ([part for part in fault.loc if isinstance(part, str)] for fault in errors)
+    named = ", ".join(dict.fromkeys(parts[-1] for parts in names if parts))
     return problem(422, f"Something in the request can't be used; look at: {named}.", errors=errors)
 
 

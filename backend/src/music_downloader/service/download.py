@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Update, func, select, text, update
+from sqlalchemy import BindParameter, Update, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
@@ -67,7 +67,7 @@ class Landed:
     file_size: int
 
 
-def _move(download_id: int, to: DownloadStatus, **values: object) -> Update:
+def _move(download_id: int | BindParameter[int], to: DownloadStatus, **values: object) -> Update:
     sources = [source for source, targets in MAY_BECOME.items() if to in targets]
     return (
         update(Download)
@@ -77,23 +77,21 @@ def _move(download_id: int, to: DownloadStatus, **values: object) -> Update:
     )
 
 
+# Between a submission and its start stands little else than this, so it is put together once.
+_CLAIM = _move(
+    bindparam("download_id"),
+    IN_PROGRESS,
+    attempts=Download.attempts + 1,
+    started_at=func.coalesce(Download.started_at, func.now()),
+    progress={"phase": "resolving", "percent": 0},
+    error_code=None,
+    error_message=None,
+).returning(Download.user_id, Download.attempts, Download.url, Download.format, Download.request_id)
+
+
 async def claim(session: AsyncSession, *, download_id: int) -> Claim | None:
     """Take a pending download for one attempt; None when it isn't pending (any more)."""
-    row = (
-        await session.execute(
-            _move(
-                download_id,
-                IN_PROGRESS,
-                attempts=Download.attempts + 1,
-                started_at=func.coalesce(Download.started_at, func.now()),
-                progress={"phase": "resolving", "percent": 0},
-                error_code=None,
-                error_message=None,
-            ).returning(
-                Download.user_id, Download.attempts, Download.url, Download.format, Download.request_id
-            )
-        )
-    ).one_or_none()
+    row = (await session.execute(_CLAIM, {"download_id": download_id})).one_or_none()
     if row is None:
         return None
     claimed = Claim(

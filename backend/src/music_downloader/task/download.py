@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import time
 from contextlib import suppress
 from dataclasses import asdict
@@ -60,7 +61,7 @@ async def run_download(context: JobContext, download_id: int) -> None:
                 request_id=claimed.request_id, download_id=download_id, attempt=claimed.attempt
             )
             log.info("download.started")
-            staging = await asyncio.to_thread(staging_directory, _root(state), str(download_id))
+            staging = await asyncio.to_thread(staging_directory, _root(state), staging_name(claimed))
             fetched = await _fetch(state, claimed, staging)
         landed = await _convert_and_file(state, claimed, fetched)
         if landed is None:
@@ -76,6 +77,11 @@ async def run_download(context: JobContext, download_id: int) -> None:
         if claimed is None:
             raise
         await _fail(state, claimed, _as_failure(error))
+
+
+def staging_name(claimed: Claim) -> str:
+    """Name the folder of a download's unfinished files: what an older database left is never resumed."""
+    return f"{claimed.download_id}-{hashlib.sha256(claimed.url.encode()).hexdigest()[:12]}"
 
 
 def _root(state: WorkerState) -> Path:
@@ -167,7 +173,7 @@ async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) 
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
     if status is DownloadStatus.FAILED:  # otherwise the next attempt goes on from what is there
         with suppress(OSError):  # a library that is away keeps it until it is back
-            staging = staging_directory(_root(state), str(claimed.download_id))
+            staging = staging_directory(_root(state), staging_name(claimed))
             await asyncio.to_thread(remove_staging, staging)
 
 

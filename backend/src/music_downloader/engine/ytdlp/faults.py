@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportError
+from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, RequestError, TransportError
 from yt_dlp.utils import (
     ContentTooShortError,
     DownloadError,
@@ -155,6 +155,8 @@ def _likely(links: list[BaseException]) -> Fault | None:
             return _NOT_UNDERSTOOD
         if isinstance(link, TransportError):
             return faults.UNREACHABLE
+        if isinstance(link, RequestError):  # an address within the source's answer that nobody could ask
+            return _NOT_UNDERSTOOD
         if isinstance(link, ExtractorError):
             return _quoted(link) if link.expected else _NOT_UNDERSTOOD
     outermost = links[0]
