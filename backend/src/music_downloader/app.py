@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -17,11 +17,13 @@ from music_downloader.auth.account import ensure_first_admin
 from music_downloader.config.logging import configure_logging
 from music_downloader.config.secret import signing_key
 from music_downloader.config.settings import Settings, load_settings
+from music_downloader.errors import ConfigurationError, InvalidInputError
 from music_downloader.migration import upgrade_when_reachable
 from music_downloader.model.database import connect
 from music_downloader.route import download, problem, system
 from music_downloader.route.middleware import BodyLimit, RequestContext
 from music_downloader.route.openapi import describe_openapi
+from music_downloader.schema.user import RegisterRequest, registration
 from music_downloader.worker import run_worker
 
 log = structlog.stdlib.get_logger(__name__)
@@ -33,6 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; ConfigurationError with a sentence where the settings can't be used."""
     settings = settings or load_settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
+    admin = _first_admin(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -41,14 +44,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database = connect(settings.sqlalchemy_url, application_name="nas-music web")
         sessionmaker = async_sessionmaker(database, expire_on_commit=False)
         ready = asyncio.Event()
-        backstage = asyncio.create_task(_backstage(settings, sessionmaker, ready), name="backstage")
+        backstage = asyncio.create_task(
+            _backstage(settings, sessionmaker, ready, admin=admin), name="backstage"
+        )
+        backstage.add_done_callback(_tell_if_it_failed)
         try:
             await _first_wait(ready, backstage)
             yield {"settings": settings, "sessionmaker": sessionmaker, "signing_key": key}
         finally:
             backstage.cancel()
-            with suppress(asyncio.CancelledError):
-                await backstage
+            await asyncio.wait({backstage})
             await database.dispose()
 
     app = FastAPI(
@@ -57,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         debug=False,
         redoc_url=None,
+        redirect_slashes=False,  # the address it would send to is made from the Host header
     )
     problem.install(app)
     app.include_router(auth_route.router)
@@ -76,20 +82,46 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def _first_admin(settings: Settings) -> RegisterRequest | None:
+    """Return the administrator that the settings name; ConfigurationError where that can't be an account."""
+    given = (settings.admin_username, settings.admin_email, settings.admin_password)
+    if not any(given):
+        return None
+    username, email, password_given = given
+    if username is None or email is None or password_given is None:
+        raise ConfigurationError("Set ADMIN_USERNAME, ADMIN_EMAIL and ADMIN_PASSWORD, or none of them.")
+    try:
+        return registration(username=username, email=email, password=password_given.get_secret_value())
+    except InvalidInputError as error:
+        raise ConfigurationError(f"The first administrator can't be made: {error.detail}") from error
+
+
 async def _backstage(
-    settings: Settings, sessionmaker: async_sessionmaker[AsyncSession], ready: asyncio.Event
+    settings: Settings,
+    sessionmaker: async_sessionmaker[AsyncSession],
+    ready: asyncio.Event,
+    *,
+    admin: RegisterRequest | None,
 ) -> None:
     """Bring the database up to date as soon as it can be reached, then run the embedded worker.
 
     The web answers meanwhile, with 503 where it needs the database.
     """
     migrated = await upgrade_when_reachable(settings.sqlalchemy_url)
-    async with sessionmaker.begin() as session:
-        await ensure_first_admin(session, settings=settings)
+    if admin is not None:
+        async with sessionmaker.begin() as session:
+            await ensure_first_admin(
+                session, username=admin.username, email=admin.email, password=admin.password
+            )
     ready.set()
     log.info("service.ready", name=NAME, version=version(), migrated=migrated)
     if settings.embedded_worker:
         await run_worker(settings)
+
+
+def _tell_if_it_failed(backstage: asyncio.Task[None]) -> None:
+    if not backstage.cancelled() and (error := backstage.exception()) is not None:
+        log.error("service.backstage_failed", exc_info=error)
 
 
 async def _first_wait(ready: asyncio.Event, backstage: asyncio.Task[None]) -> None:

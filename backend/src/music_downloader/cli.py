@@ -13,7 +13,7 @@ import structlog
 import typer
 import uvicorn
 import uvloop
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -24,11 +24,11 @@ from music_downloader.config.logging import configure_logging
 from music_downloader.config.secret import signing_key
 from music_downloader.config.settings import Settings, load_settings
 from music_downloader.engine.containment import die_with_parent
-from music_downloader.errors import InvalidInputError, MusicDownloaderError
+from music_downloader.errors import MusicDownloaderError
 from music_downloader.migration import upgrade, upgrade_when_reachable
 from music_downloader.model.database import connect
 from music_downloader.postgres import EmbeddedPostgres
-from music_downloader.schema.user import RegisterRequest
+from music_downloader.schema.user import registration
 from music_downloader.service import cleanup as cleanup_service
 from music_downloader.service import health
 from music_downloader.service.audit import Action
@@ -263,11 +263,7 @@ def create_user(
     ],
 ) -> None:
     """Make an account; the password is asked for, or taken from NAS_MUSIC_PASSWORD."""
-    try:
-        wanted = RegisterRequest(username=username, email=email, password=password)
-    except ValidationError as error:
-        faults = (f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors(include_input=False))
-        raise InvalidInputError("; ".join(faults)) from error
+    wanted = registration(username=username, email=email, password=password)
 
     async def create(session: AsyncSession) -> int:
         user = await account.create(

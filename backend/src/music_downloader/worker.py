@@ -36,7 +36,6 @@ async def run_worker(settings: Settings) -> None:
     with suppress(OSError):  # where it fails, /health and each download say why
         settings.output_directory.mkdir(parents=True, exist_ok=True)
     engine = Engine(encodes=settings.encode_concurrency)
-    await engine.start()
     state = WorkerState(
         settings=settings,
         sessionmaker=async_sessionmaker(database, expire_on_commit=False),
@@ -46,6 +45,7 @@ async def run_worker(settings: Settings) -> None:
     try:
         while True:
             try:
+                await engine.start()
                 await _work(state)
             except Exception as error:  # noqa: BLE001 - whatever it was, downloads wait; a loop goes on
                 reason = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
@@ -70,8 +70,8 @@ async def _work(state: WorkerState) -> None:
         kwargs={
             **KEEPALIVE,
             "application_name": "nas-music queue",
-            # A crash of the database may take back that a job was begun or ended: the row of the download decides
-            # whether there is anything left to do.
+            # What a crash of the database may take back is that a job was begun or ended, and that is decided
+            # by the download's own row.
             "options": "-c synchronous_commit=off",
         },
         configure=_one_statement_each,

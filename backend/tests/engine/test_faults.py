@@ -123,10 +123,11 @@ async def test_a_refused_address_is_never_connected_to(engine: Engine, source: S
 async def test_a_redirect_to_a_refused_address_ends_there(
     engine: Engine, source: Source, order: Order
 ) -> None:
-    error = await failure(engine, order(source.redirect("/a.mp3", "http://127.0.0.2:1/")))
+    error = await failure(engine, order(source.redirect("/a.mp3", "http://127.0.0.2:1024/")))
     assert error.code is ErrorCode.UNAVAILABLE  # loopback is allowed here
-    error = await failure(engine, order(source.redirect("/b.mp3", "http://169.254.169.254/latest/")))
-    assert error.code is ErrorCode.BLOCKED_ADDRESS
+    for target in ("http://169.254.169.254/latest/", "http://127.0.0.1:22/", "ftp://127.0.0.1/a.mp3"):
+        error = await failure(engine, order(source.redirect("/b.mp3", target)))
+        assert error.code is ErrorCode.BLOCKED_ADDRESS, target
 
 
 async def test_a_playlist_that_names_a_local_file_is_no_fault_of_ours(

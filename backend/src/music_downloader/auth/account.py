@@ -1,14 +1,13 @@
 """Accounts: registering, proving who one is, changing the password."""
 
-from contextlib import suppress
 from datetime import datetime
 
+import structlog
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.auth.password import hash_password, place, verify_password
-from music_downloader.config.settings import Settings
 from music_downloader.errors import (
     EmailTakenError,
     InactiveUserError,
@@ -19,6 +18,8 @@ from music_downloader.errors import (
 from music_downloader.model import Outcome, User
 from music_downloader.service import audit
 from music_downloader.service.audit import Action, Origin
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 async def create(
@@ -115,7 +116,10 @@ async def change_password(
     session: AsyncSession, user: User, *, current: str, new: str, now: datetime, origin: Origin
 ) -> None:
     """Replace the password and end every session that began before `now`."""
-    if not await verify_password(current, user.password_hash):
+    async with place():
+        matches = await verify_password(current, user.password_hash)
+        password_hash = await hash_password(new) if matches else ""
+    if not matches:
         await audit.record(
             session,
             Action.CHANGE_PASSWORD,
@@ -126,26 +130,27 @@ async def change_password(
         )
         raise WrongPasswordError
     await session.execute(
-        update(User)
-        .where(User.id == user.id)
-        .values(password_hash=await hash_password(new), tokens_valid_from=now)
+        update(User).where(User.id == user.id).values(password_hash=password_hash, tokens_valid_from=now)
     )
     await audit.record(
         session, Action.CHANGE_PASSWORD, user_id=user.id, resource=f"user:{user.id}", origin=origin
     )
 
 
-async def ensure_first_admin(session: AsyncSession, *, settings: Settings) -> None:
-    """Make the administrator that the settings name, once: nothing happens where that account exists."""
-    username, email, password = settings.admin_username, settings.admin_email, settings.admin_password
-    if username is None or email is None or password is None:
-        return
-    with suppress(UsernameTakenError, EmailTakenError):
+async def ensure_first_admin(session: AsyncSession, *, username: str, email: str, password: str) -> None:
+    """Make the administrator that the settings name, once: an account that exists is left as it is."""
+    try:
         await create(
             session,
             username=username,
             email=email,
-            password=password.get_secret_value(),
+            password=password,
             is_admin=True,
             action=Action.CREATE_USER,
         )
+    except (UsernameTakenError, EmailTakenError):
+        exists = await session.scalar(
+            select(User.is_admin).where(func.lower(User.username) == func.lower(username))
+        )
+        if not exists:
+            log.warning("admin.not_made", reason="the name or the address belongs to somebody else already")

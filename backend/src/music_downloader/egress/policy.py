@@ -160,6 +160,11 @@ def networks(values: tuple[str, ...] | list[str]) -> tuple[IPv4Network | IPv6Net
     return tuple(ip_network(value, strict=False) for value in values)
 
 
+def permits_port(port: int) -> bool:
+    """Tell whether a source may listen there: the web's own ports, and those that need no privilege."""
+    return port in _WEB_PORTS or port >= _UNPRIVILEGED
+
+
 def _check_port(netloc: str, port: int | None) -> None:
     if port is None:
         if netloc.endswith(":"):
@@ -168,7 +173,7 @@ def _check_port(netloc: str, port: int | None) -> None:
     digits = netloc.rpartition(":")[2]
     if port == 0 or not (digits.isascii() and digits.isdigit()):
         raise UrlRefusedError("This URL's host or port is malformed.")
-    if port < _UNPRIVILEGED and port not in _WEB_PORTS:
+    if not permits_port(port):
         raise UrlRefusedError("Ports below 1024 other than 80 and 443 aren't downloaded from.")
 
 

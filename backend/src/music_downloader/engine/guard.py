@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from music_downloader.egress.policy import EgressPolicy
+from music_downloader.egress.policy import EgressPolicy, permits_port
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SOCKS_PORT = 1080
@@ -68,7 +68,7 @@ class ConnectGuard:
             return False  # a name: it could resolve to anything between this check and the dialling
         if self._proxy is not None:
             return (str(literal), port) in self._proxy
-        return self._policy.permits(literal)
+        return permits_port(port) and self._policy.permits(literal)
 
 
 def forbid_programs(*, except_for: frozenset[str]) -> None:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import ConfigDict, EmailStr, Field, StringConstraints, ValidationError
 
+from music_downloader.errors import InvalidInputError
 from music_downloader.schema.base import Incoming, Outgoing, Text, Time
 
 Username = Annotated[str, StringConstraints(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -27,6 +28,15 @@ class RegisterRequest(Incoming):
     username: Username
     email: Annotated[EmailStr, Field(max_length=254)]
     password: Password
+
+
+def registration(*, username: str, email: str, password: str) -> RegisterRequest:
+    """Return what was typed on a command line or into the settings; InvalidInputError as at the API."""
+    try:
+        return RegisterRequest(username=username, email=email, password=password)
+    except ValidationError as error:
+        faults = (f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors(include_input=False))
+        raise InvalidInputError("; ".join(faults) + ".") from error
 
 
 class LoginRequest(Incoming):

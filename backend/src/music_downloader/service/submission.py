@@ -52,7 +52,8 @@ async def submit(
     """Queue one URL; return its download and whether it is new.
 
     The same URL and format by the same user while one is still unfinished gives that one. Raises
-    TooManyActiveError when the user has `max_active` unfinished downloads already.
+    TooManyActiveError when the user has `max_active` unfinished downloads already; submissions that arrive in
+    the same moment may pass it by a few.
     """
     for _ in range(_TRIES):
         download = await _insert(
