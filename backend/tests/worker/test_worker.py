@@ -1,6 +1,7 @@
 """Workers: claims, fences, shutdowns, deaths, and several at once."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -298,6 +299,34 @@ async def test_only_tokens_that_could_never_pass_again_are_forgotten(
 async def _clean(sessions: Sessions, now: datetime) -> int:
     async with sessions.begin() as session:
         return await cleanup.remove_expired_tokens(session, now=now)
+
+
+async def test_staging_folders_that_nobody_comes_back_to_are_removed(
+    working: Service, source: Source, sessions: Sessions
+) -> None:
+    alice = await working.sign_in()
+    waiting = await submit(alice, source.status("/song.mp3", 503))
+    staging = working.library / STAGING
+    kept, forgotten, fresh = staging / f"{waiting}-0123", staging / "999-0123", staging / "998-0123"
+    for folder in (kept, forgotten, fresh):
+        folder.mkdir(parents=True)
+        (folder / "source.part").write_bytes(b"half")
+    for folder in (kept, forgotten):
+        os.utime(folder, (0, 0))
+    await until(alice, waiting, lambda d: d["attempts"] == 1)
+    async with sessions.begin() as session:
+        await session.execute(text("UPDATE download_history SET status = 'pending', completed_at = NULL"))
+        await session.execute(
+            text(
+                "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW('upkeep', 'music:clean_up', 0, NULL, NULL,"
+                " '{\"timestamp\": 0}', NULL)::procrastinate_job_to_defer_v1])"
+            )
+        )
+    for _ in range(100):
+        if not forgotten.exists():
+            break
+        await asyncio.sleep(0.05)
+    assert [folder.exists() for folder in (kept, forgotten, fresh)] == [True, False, True]
 
 
 async def test_nothing_is_left_in_the_staging_folder(working: Service, source: Source) -> None:

@@ -43,6 +43,13 @@ def staging_directory(root: Path, download_id: str) -> Path:
     return folder
 
 
+def staging_left_since(root: Path, moment: float) -> list[Path]:
+    """List the staging folders in which nothing has changed since `moment` (seconds since the epoch)."""
+    with suppress(FileNotFoundError):
+        return [path for path in (root / STAGING).iterdir() if path.stat().st_mtime < moment]
+    return []
+
+
 def remove_staging(path: Path) -> None:
     """Remove what `staging_directory` made, and all in it; nothing if it is gone already."""
     if path.parts[-3:-1] != PurePosixPath(STAGING).parts:

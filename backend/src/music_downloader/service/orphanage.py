@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.jobs import RUN_DOWNLOAD, enqueue
-from music_downloader.model import Download, DownloadStatus
+from music_downloader.model import ACTIVE, Download, DownloadStatus
 from music_downloader.service import download
 from music_downloader.service.download import MAX_ATTEMPTS, Claim
 
@@ -27,6 +27,11 @@ async def find(session: AsyncSession) -> list[int]:
     """Return the ids of unfinished downloads without a job; a new one always has its job."""
     found = await session.scalars(_FIND, {"task": RUN_DOWNLOAD, "most": _MOST_AT_ONCE})
     return list(found)
+
+
+async def unfinished(session: AsyncSession) -> list[int]:
+    """Return the ids of all unfinished downloads."""
+    return list(await session.scalars(select(Download.id).where(Download.status.in_(ACTIVE))))
 
 
 async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus | None:

@@ -1,12 +1,15 @@
 """Periodic jobs: expired tokens, and downloads that nobody works on."""
 
+import asyncio
+import time
 from datetime import UTC, datetime
 
 import structlog
 from procrastinate import App, JobContext
 from procrastinate.jobs import Status
 
-from music_downloader.jobs import CLEAN_UP, DOWNLOADS, RESCUE, UPKEEP
+from music_downloader.jobs import CLEAN_UP, RESCUE, UPKEEP
+from music_downloader.library.filing import remove_staging, staging_left_since
 from music_downloader.service import cleanup, orphanage
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task.state import WorkerState
@@ -14,6 +17,7 @@ from music_downloader.task.state import WorkerState
 log = structlog.stdlib.get_logger(__name__)
 
 _EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
+_STAGING_KEPT_SECONDS = 24 * 3600
 _EVERY_FIVE_SECONDS = "* * * * * */5"
 
 
@@ -28,12 +32,18 @@ def declare(app: App) -> None:
 
 
 async def clean_up(context: JobContext, timestamp: int) -> None:
-    """Remove expired blacklist rows; running twice does no harm."""
+    """Remove expired blacklist rows, and staging folders that no download will come back to."""
     del timestamp
     async with WorkerState.of(context).sessionmaker.begin() as session:
         removed = await cleanup.remove_expired_tokens(session, now=datetime.now(UTC))
+        unfinished = await orphanage.unfinished(session)
     if removed:
         log.info("tokens.removed", count=removed)
+    root = WorkerState.of(context).settings.output_directory
+    for folder in await asyncio.to_thread(staging_left_since, root, time.time() - _STAGING_KEPT_SECONDS):
+        if not any(folder.name.startswith(f"{download_id}-") for download_id in unfinished):
+            await asyncio.to_thread(remove_staging, folder)
+            log.info("staging.removed", folder=folder.name)
 
 
 async def rescue(context: JobContext, timestamp: int) -> None:
@@ -41,10 +51,10 @@ async def rescue(context: JobContext, timestamp: int) -> None:
     del timestamp
     state = WorkerState.of(context)
     manager = context.app.job_manager
-    stalled = await manager.get_stalled_jobs(queue=DOWNLOADS, seconds_since_heartbeat=SILENT_AFTER_SECONDS)
+    stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=SILENT_AFTER_SECONDS)
     for job in stalled:  # the job of a dead worker goes; its download is then one without a job
         await manager.finish_job(job, status=Status.ABORTED, delete_job=True)
-        log.warning("worker.died", download_id=job.task_kwargs.get("download_id"))
+        log.warning("worker.died", job=job.task_name, download_id=job.task_kwargs.get("download_id"))
     async with state.sessionmaker() as session:
         orphans = await orphanage.find(session)
     for download_id in orphans:
