@@ -13,6 +13,7 @@ import rig
 
 _PATIENCE = 120  # seconds for one download
 _POLL = 0.01
+_UNDISTURBED = 0.1
 _SETTLE = 3.0
 _LOOK = 0.2
 
@@ -44,10 +45,11 @@ def latency(service: rig.Service, source: str, *, number: int) -> dict[str, dict
     with rig.Api(service.address) as api:
         api.log_in()
         for _ in range(number):
-            time.sleep(spread.uniform(0.02, 0.08))
+            time.sleep(spread.uniform(0.1, 0.2))
             sent, clock = time.time(), time.perf_counter()
             download_id = api.submit(f"{source}/small.mp3")
             answers.append(time.perf_counter() - clock)
+            time.sleep(_UNDISTURBED)  # whoever asks at once would be part of what is measured
             row = api.await_end(download_id, every=_POLL, within=_PATIENCE)
             if row["status"] != "completed":
                 raise rig.RigError(f"A small download failed: {row['error_message']}")

@@ -22,6 +22,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 1.0  # scheduled retries are found by asking, new jobs by notification
+_UPKEEP_POLL_SECONDS = 10.0
 _GRACE_SECONDS = 5.0
 _RESTART_AFTER_SECONDS = 2.0
 
@@ -82,8 +83,8 @@ async def _work(state: WorkerState) -> None:
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
         # A job holds its place while it fetches and while it encodes, so there are places for both.
         places = settings.worker_concurrency + settings.encode_concurrency
-        group.create_task(_consume(app, state, name=DOWNLOADS, concurrency=places))
-        group.create_task(_consume(app, state, name=UPKEEP, concurrency=1))
+        group.create_task(_consume(app, state, name=DOWNLOADS, concurrency=places, poll=_POLL_SECONDS))
+        group.create_task(_consume(app, state, name=UPKEEP, concurrency=1, poll=_UPKEEP_POLL_SECONDS))
 
 
 async def _one_statement_each(connection: AsyncConnection) -> None:
@@ -91,12 +92,12 @@ async def _one_statement_each(connection: AsyncConnection) -> None:
     await connection.set_autocommit(True)
 
 
-async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int) -> None:
+async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int, poll: float) -> None:
     await app.run_worker_async(
         queues=[name],
         name=name,
         concurrency=concurrency,
-        fetch_job_polling_interval=_POLL_SECONDS,
+        fetch_job_polling_interval=poll,
         shutdown_graceful_timeout=_GRACE_SECONDS,
         delete_jobs="successful",
         additional_context=state.as_context(),

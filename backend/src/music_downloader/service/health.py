@@ -18,7 +18,7 @@ from music_downloader.engine import ffmpeg
 from music_downloader.library.filing import check_writable, free_space
 
 # A worker writes its heartbeat every few seconds; one that has been silent this long is taken for dead.
-SILENT_AFTER_SECONDS = 20
+SILENT_AFTER_SECONDS = 15
 _PATIENCE_SECONDS = 4
 _GIB = 1024**3
 

@@ -18,14 +18,14 @@ log = structlog.stdlib.get_logger(__name__)
 
 _EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
 _STAGING_KEPT_SECONDS = 24 * 3600
-_EVERY_FIVE_SECONDS = "* * * * * */5"
+_EVERY_TEN_SECONDS = "* * * * * */10"
 
 
 def declare(app: App) -> None:
     """Tell the queue which jobs run here, and when: each is queued once, however many workers there are."""
     for name, run, cron in (
         (CLEAN_UP, clean_up, _EVERY_QUARTER_OF_AN_HOUR),
-        (RESCUE, rescue, _EVERY_FIVE_SECONDS),
+        (RESCUE, rescue, _EVERY_TEN_SECONDS),
     ):
         task = app.task(name=name, queue=UPKEEP, queueing_lock=name, pass_context=True)(run)
         app.periodic(cron=cron, periodic_id=name)(task)
