@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Update, bindparam, func, select, text, update
+from sqlalchemy import BindParameter, Row, Update, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
@@ -43,6 +43,18 @@ class Claim:
     url: str
     audio_format: AudioFormat
     request_id: str | None
+
+    @classmethod
+    def of(cls, row: Download | Row[*tuple[Any, ...]], *, download_id: int) -> "Claim":
+        """Read the attempt that a row stands at."""
+        return cls(
+            download_id=download_id,
+            user_id=row.user_id,
+            attempt=row.attempts,
+            url=row.url,
+            audio_format=row.format,
+            request_id=row.request_id,
+        )
 
     @property
     def resource(self) -> str:
@@ -94,14 +106,7 @@ async def claim(session: AsyncSession, *, download_id: int) -> Claim | None:
     row = (await session.execute(_CLAIM, {"download_id": download_id})).one_or_none()
     if row is None:
         return None
-    claimed = Claim(
-        download_id=download_id,
-        user_id=row.user_id,
-        attempt=row.attempts,
-        url=row.url,
-        audio_format=row.format,
-        request_id=row.request_id,
-    )
+    claimed = Claim.of(row, download_id=download_id)
     await _record(session, claimed, Action.START, Outcome.SUCCESS, {"attempt": claimed.attempt})
     return claimed
 

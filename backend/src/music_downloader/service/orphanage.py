@@ -47,14 +47,7 @@ async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus 
     if row.status is DownloadStatus.PENDING:
         await enqueue(session, RUN_DOWNLOAD, arguments={"download_id": download_id})
         return DownloadStatus.PENDING
-    orphan = Claim(
-        download_id=download_id,
-        user_id=row.user_id,
-        attempt=row.attempts,
-        url=row.url,
-        audio_format=row.format,
-        request_id=row.request_id,
-    )
+    orphan = Claim.of(row, download_id=download_id)
     error = DownloadFailedError(
         ErrorCode.INTERNAL,
         "The worker died while it was at this download."
