@@ -1,6 +1,8 @@
 """Small real media files, made once a session by the ffmpeg that ships with imageio-ffmpeg.
 
 song = media.make("mp3", title="A Song", artist="Somebody")
+cover = media.picture("jpg", width=600, height=600)
+playlist = media.hls()  # with its segments beside it; source.folder() serves them all
 """
 
 import functools
@@ -32,6 +34,16 @@ _CODING = {
     "ts": ("-c:a", "aac", "-f", "mpegts"),
 }
 KINDS = tuple(_CODING)
+_PICTURES = {
+    "jpg": ("-frames:v", "1", "-q:v", "3"),
+    "png": ("-frames:v", "1"),
+    "webp": ("-frames:v", "1", "-c:v", "libwebp"),
+    "bmp": ("-frames:v", "1"),
+    "gif": ("-frames:v", "1"),
+    "animated.gif": ("-t", "1"),
+    "animated.webp": ("-t", "1", "-c:v", "libwebp_anim"),
+    "animated.png": ("-t", "1", "-f", "apng"),
+}
 
 
 @functools.cache
@@ -60,3 +72,34 @@ def make(kind: str, *, seconds: float = SECONDS, frequency: int = 440, **tags: s
         metadata = [part for name, value in tags.items() for part in ("-metadata", f"{name}={value}")]
         ffmpeg(*sound, *picture, "-ac", "2", *_CODING[kind], *metadata, file)
     return file
+
+
+def picture(kind: str = "jpg", *, width: int = 600, height: int = 600) -> Path:
+    """Return a still of `kind` (jpg, png, webp, bmp, gif; or `animated.` gif, webp, png): a test card."""
+    facts = f"{kind}-{width}x{height}".replace(".", "-")
+    file = _folder() / f"{facts}.{kind.rpartition('.')[2]}"
+    if not file.exists():
+        card = ("-f", "lavfi", "-i", f"testsrc=s={width}x{height}:r=4")
+        ffmpeg(*card, "-metadata", "title=secret", *_PICTURES[kind], file)
+    return file
+
+
+def hls(*, seconds: float = SECONDS, frequency: int = 440) -> Path:
+    """Return an HLS playlist of AAC in MPEG-TS, one second a segment, with its segments beside it."""
+    return _stream(
+        "index.m3u8", seconds, frequency, "-f", "hls", "-hls_time", "1", "-hls_playlist_type", "vod"
+    )
+
+
+def dash(*, seconds: float = SECONDS, frequency: int = 440) -> Path:
+    """Return a DASH manifest of AAC in fragmented MP4, one second a segment, with its segments beside it."""
+    return _stream("manifest.mpd", seconds, frequency, "-f", "dash", "-seg_duration", "1")
+
+
+def _stream(name: str, seconds: float, frequency: int, *muxing: str) -> Path:
+    manifest = _folder() / f"{name}-{seconds}-{frequency}" / name
+    if not manifest.exists():
+        manifest.parent.mkdir(exist_ok=True)
+        sound = ("-f", "lavfi", "-i", f"sine=frequency={frequency}:sample_rate=48000:duration={seconds}")
+        ffmpeg(*sound, "-ac", "2", "-c:a", "aac", "-b:a", "96k", *muxing, manifest)
+    return manifest

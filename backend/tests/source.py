@@ -6,6 +6,16 @@
         assert source.hits("/song.mp3") == 2
 
 Every `add`-like method returns the full URL. What was asked for is recorded in `requests`, in order.
+
+It is a plain-http proxy too, for sites that yt-dlp knows by name: `site` puts a page under any host, and
+whoever uses `source.proxy` as their proxy finds it there. Nothing is ever forwarded.
+
+    album = source.bandcamp("artist", "an-album", [BandcampTrack("One", file), ...])
+    order(album, policy=EgressPolicy(), proxy=source.proxy)
+
+Lists: `album_page` (several <audio>, no addresses of their own), `feed` (URLs or `FeedItem`s), `xspf`,
+`bandcamp`.
+Streams: `folder` serves what `media.hls()` or `media.dash()` made. Pictures come from `media.picture()`.
 """
 
 import html
@@ -19,6 +29,11 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests import pages
+from tests.pages import BandcampTrack, FeedItem
+
+__all__ = ["Answer", "BandcampTrack", "FeedItem", "Request", "Source"]
+
 CONTENT_TYPES = {
     ".mp3": "audio/mpeg",
     ".m4a": "audio/mp4",
@@ -31,7 +46,12 @@ CONTENT_TYPES = {
     ".mkv": "video/x-matroska",
     ".mp4": "video/mp4",
     ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
     ".ts": "video/mp2t",
+    ".m4s": "video/iso.segment",
+    ".mpd": "application/dash+xml",
     ".m3u8": "application/vnd.apple.mpegurl",
 }
 PIECE = 64 * 1024
@@ -135,14 +155,65 @@ class Source:
         tags = "".join(f'<meta property="{name}" content="{html.escape(v)}">' for name, v in metas.items())
         return self.page(path, f"<title>{html.escape(title)}</title>{tags}")
 
-    def feed(self, path: str, audio_urls: list[str]) -> str:
-        """Serve an RSS feed with one item a URL."""
-        items = "".join(
-            f'<item><title>Item {n}</title><link>{u}</link><enclosure url="{u}" type="audio/mpeg"/></item>'
-            for n, u in enumerate(audio_urls, 1)
-        )
-        feed = f'<?xml version="1.0"?><rss version="2.0"><channel><title>Feed</title>{items}</channel></rss>'
-        return self.body(path, feed.encode(), "application/rss+xml")
+    def feed(self, path: str, items: list[str | FeedItem], **facts: str) -> str:
+        """Serve an RSS feed with one item a URL; `facts` are `title`, `author` and `image` of the feed."""
+        return self.body(path, pages.feed(items, **facts).encode(), "application/rss+xml")
+
+    def album_page(
+        self, path: str, audio_urls: list[str], *, title: str = "An Album", picture: str | None = None
+    ) -> str:
+        """Serve a page with one <audio> a URL: a list whose entries have no addresses of their own."""
+        return self.page(path, *pages.album(audio_urls, title, picture))
+
+    def xspf(self, path: str, tracks: list[tuple[str, str]]) -> str:
+        """Serve an XSPF playlist of (title, URL)."""
+        return self.body(path, pages.xspf(tracks).encode(), "application/xspf+xml")
+
+    def folder(self, path: str, manifest: Path) -> str:
+        """Serve all files beside `manifest` below `path` and return the URL of the manifest."""
+        for file in manifest.parent.iterdir():
+            self.file(f"{path}/{file.name}", file)
+        return self.url(f"{path}/{manifest.name}")
+
+    @property
+    def proxy(self) -> str:
+        """The proxy behind which the hosts given to `site` are."""
+        return self.url("")
+
+    def site(
+        self, host: str, path: str, content: str | bytes | Path | Route, content_type: str = "text/html"
+    ) -> str:
+        """Put a page, bytes, a file or a route under `host`, for those who come through `proxy`."""
+        if callable(content):
+            self._routes[host + path] = content
+        else:
+            body = content.encode() if isinstance(content, str) else content
+            if isinstance(body, Path):
+                body, content_type = body.read_bytes(), CONTENT_TYPES[body.suffix]
+            self._routes[host + path] = lambda request: _ranged(request, body, content_type)
+        return f"http://{host}{path}"
+
+    def bandcamp(
+        self,
+        artist: str,
+        album: str,
+        tracks: list[BandcampTrack],
+        *,
+        picture: Path | None = None,
+        **facts: str,
+    ) -> str:
+        """Serve a Bandcamp-like album and its tracks at `http://<artist>.bandcamp.com/album/<album>`.
+
+        `facts` are `title` (of the album), `name` (of the artist) and `released` (such as `26 Feb 2021
+        00:00:00 GMT`). Each track's page is `/track/<its slug>`.
+        """
+        host = f"{artist}.bandcamp.com"
+        shown = picture and self.site("f4.bcbits.com", f"/img/{album}{picture.suffix}", picture)
+        for number, track in enumerate(tracks, 1):
+            audio = self.site("t4.bcbits.com", f"/stream/{artist}/{track.slug}", track.file)
+            page = pages.bandcamp_track(host, album, number, track, audio, shown, **facts)
+            self.site(host, f"/track/{track.slug}", page)
+        return self.site(host, f"/album/{album}", pages.bandcamp_album(host, album, tracks, shown, **facts))
 
     def redirect(self, path: str, to: str, status: int = 302) -> str:
         return self.route(path, lambda _: Answer(status=status, headers={"Location": to}))
@@ -208,7 +279,8 @@ class Source:
 
     def answer(self, request: Request) -> Answer:
         self.requests.append(request)
-        route = self._routes.get(urlsplit(request.path).path)
+        asked = urlsplit(request.path)
+        route = self._routes.get(f"{asked.hostname}{asked.path}") or self._routes.get(asked.path)
         return route(request) if route else Answer(status=404, body=b"<h1>Nothing here</h1>")
 
     @property

@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -20,11 +23,14 @@ from music_downloader.config.secret import signing_key
 from music_downloader.config.settings import Settings, load_settings
 from music_downloader.errors import ConfigurationError, InvalidInputError
 from music_downloader.migration import upgrade_when_reachable
+from music_downloader.model import Download
 from music_downloader.model.database import connect
-from music_downloader.route import download, problem, system
+from music_downloader.route import download, event, file, problem, system
 from music_downloader.route.middleware import BodyLimit, RequestContext
 from music_downloader.route.openapi import describe_openapi
+from music_downloader.schema.download import DownloadRead
 from music_downloader.schema.user import RegisterRequest, registration
+from music_downloader.service.feed import Feed
 from music_downloader.worker import run_worker
 
 log = structlog.stdlib.get_logger(__name__)
@@ -48,15 +54,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         backstage = asyncio.create_task(
             _backstage(settings, sessionmaker, ready, admin=admin), name="backstage"
         )
-        backstage.add_done_callback(_tell_if_it_failed)
+        feed = Feed(settings.conninfo, sessionmaker, render=_as_json)
+        listening = asyncio.create_task(feed.run(), name="feed")
+        for task in (backstage, listening):
+            task.add_done_callback(_tell_if_it_failed)
         try:
             await _first_wait(ready, backstage)
             gc.collect()
             gc.freeze()  # what was loaded for good is not looked through again: that would cost tens of ms
-            yield {"settings": settings, "sessionmaker": sessionmaker, "signing_key": key}
+            with _told_to_stop(feed.close):
+                yield {
+                    "settings": settings,
+                    "sessionmaker": sessionmaker,
+                    "signing_key": key,
+                    "feed": feed,
+                }
         finally:
+            feed.close()
             backstage.cancel()
-            await asyncio.wait({backstage})
+            listening.cancel()
+            await asyncio.wait({backstage, listening})
             await database.dispose()
 
     app = FastAPI(
@@ -70,6 +87,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     problem.install(app)
     app.include_router(auth_route.router)
     app.include_router(download.router)
+    app.include_router(file.router)
+    app.include_router(event.router)
     app.include_router(system.router)
     describe_openapi(app)
     app.add_middleware(BodyLimit)
@@ -78,8 +97,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["Link", "Location", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", "If-Range", "Range", "X-Request-ID"],
+            expose_headers=[
+                *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag"),
+                *("Link", "Location", "X-Request-ID"),
+            ],
         )
     app.add_middleware(RequestContext, root_path=settings.root_path)
     return app
@@ -122,9 +144,41 @@ async def _backstage(
         await run_worker(settings)
 
 
-def _tell_if_it_failed(backstage: asyncio.Task[None]) -> None:
-    if not backstage.cancelled() and (error := backstage.exception()) is not None:
-        log.error("service.backstage_failed", exc_info=error)
+def _tell_if_it_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("service.task_failed", task=task.get_name(), exc_info=error)
+
+
+def _as_json(download: Download) -> str:
+    return DownloadRead.model_validate(download).model_dump_json()
+
+
+@contextmanager
+def _told_to_stop(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` as soon as a signal asks the server to stop.
+
+    The server ends the lifespan only once every answer has ended, and answers that stream never would.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(tell)
+        handler = handlers[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    taken = [number for number, handler in handlers.items() if callable(handler)]
+    for number in taken:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, handlers[number])
 
 
 async def _first_wait(ready: asyncio.Event, backstage: asyncio.Task[None]) -> None:

@@ -3,11 +3,17 @@
     MusicDownloaderError
     ├── ConfigurationError           the start is refused
     ├── DownloadFailedError          a download ended without a file (code, transient)
+    ├── LostClaimError               an attempt was ended by somebody else
     ├── NotFoundError                404
-    │   └── DownloadNotFoundError
+    │   ├── DownloadNotFoundError
+    │   ├── NoFileError
+    │   └── NoCoverError
     ├── ConflictError                409
     │   ├── UsernameTakenError
-    │   └── EmailTakenError
+    │   ├── EmailTakenError
+    │   ├── NotActiveError
+    │   ├── NotRetryableError
+    │   └── StillActiveError
     ├── InvalidInputError            422
     │   └── UrlRefusedError
     ├── ForbiddenError               403
@@ -18,6 +24,7 @@
     │   ├── InvalidCredentialsError  (recorded)
     │   └── InvalidTokenError
     ├── TooManyActiveError           429
+    ├── TooManyStreamsError          429
     └── ServiceUnavailableError      503
 
     RecordedError marks a refusal that the audit log keeps although the request itself changes nothing.
@@ -79,12 +86,24 @@ class DownloadFailedError(MusicDownloaderError):
         self.retry_after = retry_after
 
 
+class LostClaimError(MusicDownloaderError):
+    """This attempt at the download was ended by somebody else."""
+
+
 class NotFoundError(MusicDownloaderError):
     """There is nothing here, or nothing that you may see."""
 
 
 class DownloadNotFoundError(NotFoundError):
     """There is no such download among yours."""
+
+
+class NoFileError(NotFoundError):
+    """This download has no file (yet)."""
+
+
+class NoCoverError(NotFoundError):
+    """There is no cover picture for this download."""
 
 
 class ConflictError(MusicDownloaderError):
@@ -97,6 +116,18 @@ class UsernameTakenError(ConflictError):
 
 class EmailTakenError(ConflictError):
     """An account with this email address exists already; log in instead."""
+
+
+class NotActiveError(ConflictError):
+    """This download has ended already; there is nothing left to cancel."""
+
+
+class NotRetryableError(ConflictError):
+    """Only what has failed or was cancelled can be tried again."""
+
+
+class StillActiveError(ConflictError):
+    """This download is still active; cancel it first."""
 
 
 class InvalidInputError(MusicDownloaderError):
@@ -141,6 +172,10 @@ class InvalidTokenError(NotAuthenticatedError):
 
 class TooManyActiveError(MusicDownloaderError):
     """You have too many unfinished downloads; wait until some have ended."""
+
+
+class TooManyStreamsError(MusicDownloaderError):
+    """You follow your downloads from too many places at once; close one of them first."""
 
 
 class ServiceUnavailableError(MusicDownloaderError):

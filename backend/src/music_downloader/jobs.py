@@ -1,18 +1,31 @@
 """The queue's names, and the one way to put a job into it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from procrastinate import App, PsycopgConnector
+from procrastinate.jobs import JobDeferrer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-# Downloads may fill every slot for hours; upkeep has a queue of its own, so that it is never starved.
+# Downloads may fill every slot for hours; upkeep has a queue of its own, so that it is never starved, and so
+# has what may take its time behind everybody's back.
 DOWNLOADS = "downloads"
+QUIET = "quiet"
 UPKEEP = "upkeep"
 
 RUN_DOWNLOAD = "music:run_download"
+DISCARD = "music:discard"
+MEASURE = "music:measure"
+FINISH = "music:finish_collection"
+MEASURE_ALBUMS = "music:measure_albums"
 CLEAN_UP = "music:clean_up"
 RESCUE = "music:rescue"
+
+# Nobody waits for a gain, and who looks at a file that has just come finds it unchanged for a moment.
+MEASURE_AFTER_SECONDS = 5.0
+
+# A person who asks for one track needn't wait until somebody's thousand are through.
+_SUBMITTED, _OF_A_LIST = 10, 0
 
 # Never opened: a job rides on the connection of the transaction that it belongs to.
 _deferrer = App(connector=PsycopgConnector())
@@ -22,16 +35,47 @@ async def enqueue(
     session: AsyncSession,
     name: str,
     *,
+    queue: str = QUIET,
+    priority: int = 0,
     delay: float = 0,
     arguments: Mapping[str, Any],
 ) -> None:
-    """Add a download's job to the session's own transaction: it exists when, and only when, that commits.
+    """Add a job to the session's own transaction: it exists when, and only when, that commits.
 
     `delay` is in seconds; the arguments must fit into JSON.
     """
+    await (await _configure(session, name, queue=queue, priority=priority, delay=delay)).defer_async(
+        **arguments
+    )
+
+
+async def enqueue_download(
+    session: AsyncSession, download_id: int, *, of_a_list: bool = False, delay: float = 0
+) -> None:
+    """Add a job that runs one attempt at a download."""
+    await enqueue(
+        session,
+        RUN_DOWNLOAD,
+        queue=DOWNLOADS,
+        priority=_OF_A_LIST if of_a_list else _SUBMITTED,
+        delay=delay,
+        arguments={"download_id": download_id},
+    )
+
+
+async def enqueue_tracks(session: AsyncSession, download_ids: Sequence[int]) -> None:
+    """Add the jobs of many tracks of a list at once, in their order."""
+    if download_ids:
+        job = await _configure(session, RUN_DOWNLOAD, queue=DOWNLOADS, priority=_OF_A_LIST)
+        arguments: list[dict[str, Any]] = [{"download_id": download_id} for download_id in download_ids]
+        await job.batch_defer_async(*arguments)
+
+
+async def _configure(
+    session: AsyncSession, name: str, *, queue: str, priority: int, delay: float = 0
+) -> JobDeferrer:
     connection = await (await session.connection()).get_raw_connection()
     schedule: dict[str, Any] = {"schedule_in": {"seconds": delay}} if delay > 0 else {}
-    deferrer = _deferrer.configure_task(
-        name, queue=DOWNLOADS, connection=connection.driver_connection, **schedule
+    return _deferrer.configure_task(
+        name, queue=queue, priority=priority, connection=connection.driver_connection, **schedule
     )
-    await deferrer.defer_async(**arguments)

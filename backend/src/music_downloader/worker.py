@@ -12,16 +12,18 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
-from music_downloader.jobs import DOWNLOADS, UPKEEP
+from music_downloader.jobs import DOWNLOADS, QUIET, UPKEEP
 from music_downloader.model.database import KEEPALIVE, connect
 from music_downloader.service.health import SILENT_AFTER_SECONDS
-from music_downloader.task import download, upkeep
+from music_downloader.task import download, finish, upkeep
 from music_downloader.task.state import WorkerState
+from music_downloader.task.watch import watch_claims
 
 log = structlog.stdlib.get_logger(__name__)
 
 _HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 1.0  # scheduled retries are found by asking, new jobs by notification
+_QUIET_POLL_SECONDS = 2.0
 _UPKEEP_POLL_SECONDS = 10.0
 _GRACE_SECONDS = 5.0
 _RESTART_AFTER_SECONDS = 2.0
@@ -65,7 +67,7 @@ async def _work(state: WorkerState) -> None:
     pool = AsyncConnectionPool(
         settings.conninfo,
         min_size=1,
-        max_size=6,
+        max_size=8,
         timeout=10,
         open=False,
         kwargs={
@@ -78,12 +80,15 @@ async def _work(state: WorkerState) -> None:
         configure=_one_statement_each,
     )
     download.declare(app)
+    finish.declare(app)
     upkeep.declare(app)
     async with pool, app.open_async(pool), asyncio.TaskGroup() as group:
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
         # A job holds its place while it fetches and while it encodes, so there are places for both.
         places = settings.worker_concurrency + settings.encode_concurrency
         group.create_task(_consume(app, state, name=DOWNLOADS, concurrency=places, poll=_POLL_SECONDS))
+        group.create_task(_consume(app, state, name=QUIET, concurrency=1, poll=_QUIET_POLL_SECONDS))
+        group.create_task(watch_claims(state))
         group.create_task(_consume(app, state, name=UPKEEP, concurrency=1, poll=_UPKEEP_POLL_SECONDS))
 
 

@@ -14,8 +14,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.api.listening import listening
 from tests.api.problems import assert_problem
 from tests.conftest import Service
+from tests.following import submit
 
 from music_downloader.postgres import EmbeddedPostgres
 
@@ -164,6 +166,28 @@ async def test_a_database_that_falls_silent_under_it_is_503_until_it_is_back(
     await door.open()
     await until_back(service)
     assert (await alice.get("/api/downloads")).status_code == 200
+
+
+@pytest.mark.parametrize("way", ["cut off", "silent"])
+async def test_who_follows_downloads_meanwhile_is_told_to_ask_anew_when_it_is_back(
+    serve: Any, door: Door, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr("music_downloader.service.feed._LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("music_downloader.service.feed._ANSWER_SECONDS", 0.3)
+    await door.open()
+    service = await serve(database_url=door.url)
+    alice = await service.sign_in()
+    async with listening(alice) as stream:
+        if way == "silent":
+            door.fall_silent()
+        else:
+            await door.close()
+        await asyncio.sleep(1)
+        await door.open()
+        assert (await stream.next(within=15)).name == "reset"
+        await until_back(service)
+        download_id = await submit(alice, "https://music.example/song.mp3")
+        assert (await stream.until(download_id)).data["status"] == "pending"
 
 
 async def test_an_embedded_database_that_is_stopped_is_503_until_it_is_back(

@@ -11,6 +11,12 @@ from music_downloader import version
 from music_downloader.app import create_app
 from music_downloader.config.settings import Settings
 
+CONTROLS = (
+    "POST /api/downloads/{download_id}/cancel",
+    "POST /api/downloads/{download_id}/retry",
+    "DELETE /api/downloads/{download_id}",
+)
+
 
 @pytest.fixture
 def document(make_settings: Callable[..., Settings]) -> dict[str, Any]:
@@ -52,6 +58,12 @@ def test_the_names_that_clients_were_generated_from_stay(document: dict[str, Any
         "POST /api/download": "submitDownload",
         "GET /api/downloads": "listDownloads",
         "GET /api/downloads/{download_id}": "getDownload",
+        "POST /api/downloads/{download_id}/cancel": "cancelDownload",
+        "POST /api/downloads/{download_id}/retry": "retryDownload",
+        "DELETE /api/downloads/{download_id}": "deleteDownload",
+        "GET /api/downloads/{download_id}/file": "getDownloadFile",
+        "GET /api/downloads/{download_id}/cover": "getDownloadCover",
+        "GET /api/events": "followDownloads",
         "GET /": "getService",
         "GET /health": "getHealth",
         "GET /health/live": "getLiveness",
@@ -83,7 +95,10 @@ def test_each_operation_names_the_faults_that_it_can_answer_with(document: dict[
         if "{" in place:
             assert "404" in documented, place
     faults = dict(operations(document))
-    assert "409" in faults["POST /auth/register"]["responses"]
+    for place in ("POST /auth/register", *CONTROLS):
+        assert "409" in faults[place]["responses"], place
+    assert "416" in faults["GET /api/downloads/{download_id}/file"]["responses"]
+    assert "429" in faults["GET /api/events"]["responses"]
     assert "security" not in faults["POST /auth/login"]
     assert faults["GET /api/downloads"]["security"]
 

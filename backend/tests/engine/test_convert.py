@@ -51,7 +51,7 @@ def stage(tmp_path: Path) -> Stage:
 
 
 async def convert(engine: Engine, path: Path, wanted: AudioFormat = AudioFormat.BEST) -> Audio:
-    audio = await engine.convert(path, wanted=wanted, deadline=30.0)
+    audio = (await engine.convert(path, wanted=wanted, deadline=30.0)).audio
     assert audio.path.parent == path.parent
     assert [file.name for file in path.parent.iterdir()] == [audio.path.name]
     return audio

@@ -9,6 +9,7 @@ from tests.library.shelf import WANTED, Stage, file_it, files_below, listing
 
 from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.library import moving
+from music_downloader.library.faults import as_failure
 from music_downloader.library.filing import (
     STAGING,
     check_writable,
@@ -103,6 +104,25 @@ def test_what_the_disk_says_becomes_a_sentence(
     assert staged.exists()
 
 
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, ErrorCode.NO_SPACE),
+        (errno.EACCES, ErrorCode.INTERNAL),
+        (errno.ENOENT, ErrorCode.INTERNAL),
+        (errno.ESTALE, ErrorCode.INTERNAL),
+        (errno.ECONNRESET, None),
+        (errno.EPIPE, None),
+        (None, None),
+    ],
+)
+def test_only_what_a_disk_says_is_taken_for_a_fault_of_the_library(
+    number: int | None, code: ErrorCode | None
+) -> None:
+    failure = as_failure(OSError(number, "says somebody") if number else OSError("says somebody"))
+    assert (failure.code if failure else None) == code
+
+
 def test_a_full_disk_is_said_to_be_full(tiny_disk: Path | None, tmp_path: Path) -> None:
     if tiny_disk is None:
         return
@@ -123,7 +143,7 @@ def test_a_read_only_library_is_said_to_be_so(tiny_disk: Path | None, tmp_path: 
     staged.write_bytes(b"x")
     with pytest.raises(DownloadFailedError) as caught:
         file_it(staged, tiny_disk)
-    assert caught.value.detail.startswith("The library folder can't be written to")
+    assert caught.value.detail.startswith("The library can't be written to")
     with pytest.raises(OSError, match="Read-only"):
         check_writable(tiny_disk)
 

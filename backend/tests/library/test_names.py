@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from music_downloader.config.template import Template
 from music_downloader.library.names import numbered, relative_path, safe_part
 from music_downloader.library.tags import TrackTags
 
@@ -158,6 +159,82 @@ def test_any_track_is_filed_inside_of_the_library(
     assert len(str(path).encode()) <= 1000
     assert len(numbered(path.name, 99).encode()) <= 255
     assert numbered(path.name, 99) == f"{path.stem} (99).mp3"
+
+
+NASTY_TAGS = st.builds(
+    TrackTags,
+    title=ANY_TEXT | NASTY_TEXT,
+    artists=st.lists(ANY_TEXT | NASTY_TEXT, max_size=2).map(tuple),
+    album=ANY_TEXT | NASTY_TEXT | st.none(),
+    album_artists=st.lists(ANY_TEXT | NASTY_TEXT, max_size=2).map(tuple),
+    genres=st.lists(ANY_TEXT | NASTY_TEXT, max_size=2).map(tuple),
+    source_id=ANY_TEXT | NASTY_TEXT | st.sampled_from(["../x:1", "a/b:2", ":", "..:", "CON:1"]),
+    date=st.none() | st.sampled_from(["1997", "1997-09", "1997-09-22"]),
+    track_number=st.none() | st.integers(1, 9999),
+    disc_number=st.none() | st.integers(1, 9999),
+)
+TEMPLATES = [
+    "{title}",
+    "{artist} - {title}",
+    "{genre}/{source}/{album_artist}/{album}/[{disc}]/{date}/{title}",
+    "[{genre}]/{album} ({year})/{track} {artist} [{source} ]{title}",
+    "{album_artist}{album_artist}{album_artist}/{source}{genre}{title}{title}",
+    "...{source}/ {title} ...",
+    "CON/{title}",
+    "NUL.{title}",
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@given(tags=NASTY_TAGS, limit=st.sampled_from([255, 143]))
+def test_whatever_template_and_tags_a_track_stays_in_the_library(
+    template: str, tags: TrackTags, limit: int
+) -> None:
+    path = relative_path(tags, "flac", template=Template(template), limit=limit)
+    assert not path.is_absolute()
+    assert 1 <= len(path.parts) <= 8
+    assert ".." not in path.parts
+    assert path.parts[0].casefold() != ".nas-music"
+    assert all(is_legal(part) and len(part.encode()) <= limit for part in path.parts)
+    assert len(numbered(path.name, 999).encode()) <= limit
+    assert path.suffix == ".flac"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{artist} - {title}", "A & B - T.mp3"),
+        ("{genre}/{album_artist}/{album}/{title}", "Trip Hop/X/L/T.mp3"),
+        ("{source}/{date}/{disc}/{track} {title}", "bandcamp/1997-09-22/2/2-03 T.mp3"),
+        ("{year}/{album}[ ({genre})]/{title}", "1997/L (Trip Hop)/T.mp3"),
+    ],
+)
+def test_a_template_of_ones_own_is_followed(template: str, expected: str) -> None:
+    tags = TrackTags(
+        title="T",
+        artists=("A", "B"),
+        album="L",
+        album_artists=("X",),
+        genres=("Trip Hop", "Pop"),
+        date="1997-09-22",
+        track_number=3,
+        disc_number=2,
+        source_id="Bandcamp:123",
+    )
+    assert relative_path(tags, "mp3", template=Template(template)) == PurePosixPath(expected)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{album_artist}/{title}", "Unknown Artist/T.mp3"),
+        ("{artist}/{album}/{year}/{genre}/{source}/{disc}/{title}", "Unknown Artist/T.mp3"),
+        ("[{track} ]{title}[ ({date})]", "T.mp3"),
+    ],
+)
+def test_a_track_of_which_nothing_is_known_has_its_place_too(template: str, expected: str) -> None:
+    tags = TrackTags(title="T", track_number=3, source_id="no extractor")
+    assert relative_path(tags, "mp3", template=Template(template)) == PurePosixPath(expected)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from music_downloader.library.facts import SourceFacts
 from music_downloader.library.names import UNKNOWN_ARTIST
-from music_downloader.library.rules import SourceFacts, describe
+from music_downloader.library.rules import describe
 from music_downloader.library.tags import TrackTags
 from music_downloader.library.titles import channel_artist, read_bare_title
 

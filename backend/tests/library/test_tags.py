@@ -2,6 +2,7 @@ import base64
 import hashlib
 import shutil
 import subprocess
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -253,6 +254,57 @@ def test_a_tag_that_unfolds_into_a_gigabyte_is_not_unfolded(copy_of: CopyOf, ver
     assert read_tags(song) is None
     write_tags(song, FULL)
     assert read_tags(song) == FULL
+
+
+def sparse(path: Path, *pieces: bytes | int) -> None:
+    """Write bytes, and holes of so many bytes that take no room on the disk."""
+    with path.open("wb") as file:
+        for piece in pieces:
+            if isinstance(piece, int):
+                file.seek(piece, 1)
+            else:
+                file.write(piece)
+
+
+def big(number: int) -> bytes:
+    return number.to_bytes(4, "big")
+
+
+def endless_tags(kind: str, whole: bytes) -> list[bytes | int]:
+    gap = 250 * 1024 * 1024
+    if kind == "mp3":
+        return [b"ID3\x04\x00\x00\x77\x7f\x7f\x7f", 0x77 << 21 | 0x1FFFFF, whole]
+    if kind == "flac":
+        block = 0xFFFFFF
+        return [
+            whole[:42],
+            *[part for _ in range(15) for part in (b"\x06" + block.to_bytes(3, "big"), block)],
+        ]
+    if kind == "m4a":
+        sizes = [gap + 8 * depth for depth in (5, 4, 3, 2, 1)]
+        moov, udta, meta, ilst, cover = (
+            big(size) + name
+            for size, name in zip(sizes, (b"moov", b"udta", b"meta", b"ilst", b"covr"), strict=True)
+        )
+        return [big(16) + b"ftypM4A " + big(0), moov, udta, meta, b"\x00" * 4, ilst, cover, gap]
+    first = whole[: 27 + whole[26] + sum(whole[27 : 27 + whole[26]])]
+    page = b"OggS\x00\x00" + bytes(8) + first[14:18] + bytes(8) + b"\xff" + b"\xff" * 255
+    return [first, *[part for _ in range(2200) for part in (page, 255 * 255)]]
+
+
+@pytest.mark.parametrize("kind", ["mp3", "flac", "m4a", "opus", "ogg"])
+def test_tags_that_fill_the_memory_are_not_read(copy_of: CopyOf, kind: str) -> None:
+    song = copy_of(kind)
+    sparse(song, *endless_tags(kind, song.read_bytes()))
+    tracemalloc.start()
+    try:
+        for attempt in (lambda: read_tags(song), lambda: write_tags(song, FULL)):
+            with pytest.raises(DownloadFailedError) as caught:
+                attempt()
+            assert (caught.value.code, "more tags" in caught.value.detail) == (ErrorCode.BAD_MEDIA, True)
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["webm", "wav", "aiff", "aac"])

@@ -20,7 +20,7 @@ from music_downloader.config.audio import AudioFormat
 from music_downloader.config.settings import Settings
 from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.library.filing import STAGING
-from music_downloader.model import AuditLog, Download, DownloadStatus, RevokedToken, Track, User
+from music_downloader.model import AuditLog, Download, DownloadKind, DownloadStatus, RevokedToken, Track, User
 from music_downloader.service import cleanup, download, orphanage
 from music_downloader.service.download import Claim, Landed, backoff
 from music_downloader.task.download import staging_name
@@ -32,7 +32,7 @@ SONG = "https://music.example/song.mp3"
 
 async def _claim(sessions: Sessions, download_id: int) -> Claim | None:
     async with sessions.begin() as session:
-        return await download.claim(session, download_id=download_id)
+        return await download.claim(session, download_id=download_id, places=2)
 
 
 async def _status(sessions: Sessions, download_id: int) -> DownloadStatus:
@@ -343,7 +343,18 @@ async def test_nothing_is_left_in_the_staging_folder(working: Service, source: S
 def test_what_another_url_left_under_the_same_id_is_never_resumed() -> None:
     def name(url: str) -> str:
         claimed = Claim(
-            download_id=1, user_id=1, attempt=1, url=url, audio_format=AudioFormat.BEST, request_id=None
+            download_id=1,
+            user_id=1,
+            parent_id=None,
+            kind=DownloadKind.TRACK,
+            attempt=1,
+            forgiven=0,
+            url=url,
+            item_position=None,
+            position=None,
+            audio_format=AudioFormat.BEST,
+            entry=None,
+            request_id=None,
         )
         return staging_name(claimed)
 

@@ -16,7 +16,7 @@ from music_downloader.errors import (
     WrongPasswordError,
 )
 from music_downloader.model import Outcome, User
-from music_downloader.service import audit
+from music_downloader.service import audit, feed
 from music_downloader.service.audit import Action, Origin
 
 log = structlog.stdlib.get_logger(__name__)
@@ -132,6 +132,7 @@ async def change_password(
     await session.execute(
         update(User).where(User.id == user.id).values(password_hash=password_hash, tokens_valid_from=now)
     )
+    await feed.announce_session_end(session, user_id=user.id)
     await audit.record(
         session, Action.CHANGE_PASSWORD, user_id=user.id, resource=f"user:{user.id}", origin=origin
     )

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from music_downloader.auth.token import TokenClaims
 from music_downloader.errors import InvalidTokenError
 from music_downloader.model import RevokedToken, User
-from music_downloader.service import audit
+from music_downloader.service import audit, feed
 from music_downloader.service.audit import Action, Origin
 
 # Asked with every request, so it is put together once.
@@ -36,4 +36,5 @@ async def log_out(session: AsyncSession, user: User, claims: TokenClaims, *, ori
         .values(jti=claims.jti, user_id=user.id, expires_at=claims.expires_at)
         .on_conflict_do_nothing()
     )
+    await feed.announce_session_end(session, user_id=user.id)
     await audit.record(session, Action.LOGOUT, user_id=user.id, resource=f"user:{user.id}", origin=origin)

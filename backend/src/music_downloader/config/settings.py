@@ -6,7 +6,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ByteSize, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    InstanceOf,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -18,6 +26,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from music_downloader.config.audio import AudioFormat
+from music_downloader.config.template import DEFAULT_TEMPLATE, Template
 from music_downloader.config.units import parse_duration
 from music_downloader.errors import ConfigurationError
 
@@ -46,6 +55,7 @@ def _networks(value: object) -> object:
 
 
 Networks = Annotated[_Networks, NoDecode, BeforeValidator(_networks)]
+FilingTemplate = Annotated[InstanceOf[Template], NoDecode, BeforeValidator(Template.read)]
 
 
 class Settings(BaseSettings):
@@ -65,6 +75,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] | None = None
     audio_format: AudioFormat = AudioFormat.BEST
+    library_template: FilingTemplate = DEFAULT_TEMPLATE
     worker_concurrency: int = Field(default=2, ge=1, le=64)
     encode_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=64)
     embedded_worker: bool = True
@@ -75,6 +86,8 @@ class Settings(BaseSettings):
     min_free_space: ByteSize = Field(default=ByteSize(1024**3), ge=0)
     max_active_per_user: int = Field(default=500, ge=1)
     retry_delay: Duration = 2.0
+    max_per_host: int = Field(default=2, ge=1, le=64)
+    replaygain: bool = True
     allowed_networks: Networks = ()
     download_proxy: str | None = None
     trusted_proxies: Networks = ()

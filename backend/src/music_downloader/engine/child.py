@@ -1,16 +1,18 @@
-"""What a forked child does: fetch one track and tell about it in JSON lines.
+"""What a forked child does: fetch one track or one picture and tell about it in JSON lines.
 
-Events: `progress` (see `Progress`), `warning` (message), and at the end either `done` (path, info) or
-`failed` (code, detail, transient, retry_after).
+Events: `progress` (see `Progress`), `warning` (message); for a list `list` (collection), then `entries`
+(entries) any number of times; and at the end `done` (path, info), `listed` (count, left_out) or `failed`
+(code, detail, transient, retry_after).
 """
 
 import json
 import os
+import threading
 from dataclasses import asdict
 from typing import Final
 
 from music_downloader.engine.guard import ConnectGuard, forbid_programs
-from music_downloader.engine.order import ChildOrder
+from music_downloader.engine.order import ChildOrder, PictureOrder
 from music_downloader.engine.ytdlp import Downloader, judge
 
 _STDOUT: Final = 1
@@ -18,13 +20,16 @@ _STDERR: Final = 2
 _JAVASCRIPT_RUNTIMES: Final = frozenset({"deno"})
 
 
-def run(downloader: Downloader, order: ChildOrder) -> None:
+def run(downloader: Downloader, order: ChildOrder | PictureOrder) -> None:
     """Fetch `order` into the current folder; events go to what was stdout, stray output to stderr."""
     events = os.dup(_STDOUT)  # not inheritable, so no program that yt-dlp starts can write events
     os.dup2(_STDERR, _STDOUT)
+    one_at_a_time = threading.Lock()
 
     def emit(event: str, **facts: object) -> None:
-        _write(events, json.dumps({"event": event, **facts}).encode() + b"\n")
+        line = json.dumps({"event": event, **facts}, ensure_ascii=False).encode() + b"\n"
+        with one_at_a_time:
+            _write(events, line)
 
     guard: ConnectGuard | None = None
     try:

@@ -9,12 +9,16 @@ import fcntl
 import os
 import resource
 import signal
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}  # libc has no function for it
+_IOPRIO_WHO_PROCESS: Final = 1
+_IOPRIO_CLASS_IDLE: Final = 3 << 13
 _FIRST_OTHER_FD: Final = 3
 _LAST_FD: Final = 2**31 - 1
 _OPEN_FILES: Final = 256
@@ -24,11 +28,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """`file_bytes` bounds each file a process writes, `data_bytes` its writable memory; None is no bound."""
+    """`file_bytes` bounds each file a process writes, `data_bytes` its writable memory; None is no bound.
+
+    With `idle`, it gets processor and disk only while nobody else wants them, where the system has that.
+    """
 
     file_bytes: int | None = None
     data_bytes: int | None = None
     nice: int = 0
+    idle: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the limits as JSON types."""
@@ -74,6 +82,17 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
             _lower(limit, value)
     if limits.nice:
         os.nice(limits.nice)
+    if limits.idle:
+        _step_back()
+
+
+def _step_back() -> None:
+    """Run at the lowest priority for processor and disk; a system without either does without."""
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    number = _IOPRIO_SET.get(os.uname().machine)
+    if number is not None:
+        _libc.syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_CLASS_IDLE)
 
 
 def _lower(limit: int, value: int) -> None:

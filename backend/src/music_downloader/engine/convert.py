@@ -1,5 +1,6 @@
 """From what a source sent to the file the library keeps: copied where possible, encoded where asked."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Final
 import structlog
 
 from music_downloader.config.audio import AudioFormat
-from music_downloader.engine import ffmpeg
+from music_downloader.engine import ffmpeg, wholeness
+from music_downloader.engine.loudness import MEASURING, Loudness, Meter
 from music_downloader.engine.probe import Audio, probe
 from music_downloader.engine.spawner import Spawner
 from music_downloader.errors import DownloadFailedError, ErrorCode
@@ -54,6 +56,18 @@ _ENCODERS: Final = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Converted:
+    """What became of a fetched file. `original`: nothing was encoded, only copied or renamed.
+
+    `loudness` is there if it was asked for and something was encoded.
+    """
+
+    audio: Audio
+    original: bool
+    loudness: Loudness | None = None
+
+
 async def to_audio(
     spawner: Spawner,
     path: Path,
@@ -61,43 +75,61 @@ async def to_audio(
     wanted: AudioFormat,
     deadline: float,
     max_bytes: int | None = None,
+    measure: bool = False,
     turn: AbstractAsyncContextManager[None] | None = None,
-) -> Audio:
-    """Turn `path` into `audio.<ext>` beside it and return what that is; `path` itself is gone afterwards.
+) -> Converted:
+    """Turn `path` into `audio.<ext>` beside it and say what that is; `path` itself is gone afterwards.
 
     `best` keeps the source's codec, except that uncompressed audio becomes FLAC. A source that already has
     the wanted codec is never encoded again, and one that is already in the right container is only renamed,
     byte for byte. Pictures, video, chapters and tags are dropped wherever ffmpeg writes. `deadline` is in
-    seconds of ffmpeg's work; `turn` is entered for just that work, and so may make it wait.
+    seconds of ffmpeg's work; `turn` is entered for just that work, and so may make it wait. With `measure`,
+    what is encoded is measured too; the file is the same either way.
 
     Raises DownloadFailedError.
     """
     source = await probe(spawner, path)
+    if await asyncio.to_thread(wholeness.breaks_off, path, source.container):
+        raise DownloadFailedError(
+            ErrorCode.BAD_MEDIA, "The audio is incomplete: it ends before what its header promises."
+        )
     codec = _target(source, wanted)
     home = _HOMES[codec]
     output = path.with_name(f"audio.{home.extension}")
     if source.codec == codec and source.container == home.container and not source.has_video:
         path.rename(output)  # noqa: ASYNC240 - within one folder
-        return replace(source, path=output)
-    coding = ("copy",) if source.codec == codec else _ENCODERS[codec]
+        return Converted(audio=replace(source, path=output), original=True)
+    original = source.codec == codec
+    meter = Meter() if measure and not original else None
+    coding = ("copy",) if original else _ENCODERS[codec]
     arguments = [
         *("-loglevel", "error", "-y"),
         *ffmpeg.guarded_input(path.name),
         *("-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vn", "-sn", "-dn"),
         *("-c:a", *coding, "-threads", "1", "-fflags", "+bitexact", "-flags:a", "+bitexact"),
         *(*home.options, "-f", home.muxer, f"file:{output.name}"),
+        *(MEASURING if meter else ()),  # decoded once for both outputs
     ]
     async with turn or nullcontext():
         status, words = await ffmpeg.run(
-            spawner, arguments, directory=path.parent, deadline=deadline, max_bytes=max_bytes
+            spawner,
+            arguments,
+            directory=path.parent,
+            deadline=deadline,
+            max_bytes=max_bytes,
+            on_output=meter.feed if meter else lambda _: None,
         )
     if status != 0:
         log.warning("engine.ffmpeg_failed", status=status, words=words[-500:])
         output.unlink(missing_ok=True)
         raise ffmpeg.failure(words)
-    result = await _checked(spawner, output, source, codec)
+    try:
+        result = await _checked(spawner, output, source, codec)
+    except DownloadFailedError:
+        output.unlink(missing_ok=True)
+        raise
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - one file of the run's own
-    return result
+    return Converted(audio=result, original=original, loudness=meter.result() if meter else None)
 
 
 def _target(source: Audio, wanted: AudioFormat) -> str:

@@ -5,6 +5,7 @@ import functools
 import re
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,18 +54,27 @@ def executable() -> str:
 
 
 async def run(
-    spawner: Spawner, arguments: list[str], *, directory: Path, deadline: float, max_bytes: int | None = None
+    spawner: Spawner,
+    arguments: list[str],
+    *,
+    directory: Path,
+    deadline: float,
+    max_bytes: int | None = None,
+    idle: bool = False,
+    on_output: Callable[[bytes], None] = lambda _: None,
 ) -> tuple[int | None, str]:
     """Run ffmpeg in `directory` and return its exit status and the end of what it wrote to stderr.
 
+    `on_output` hears what it writes to stdout. With `idle`, it runs only while nothing else wants to.
+
     Raises DownloadFailedError: timeout after `deadline` seconds, internal when somebody else ended it.
     """
-    limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, nice=5)
+    limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, nice=5, idle=idle)
     argv = [executable(), "-nostdin", "-hide_banner", *arguments]
     async with spawner.child("exec", directory=directory, limits=limits, argv=argv) as child:
         try:
             async with asyncio.timeout(deadline):
-                output, _ = await asyncio.gather(_tail(child.stderr), _tail(child.stdout))
+                output, _ = await asyncio.gather(_tail(child.stderr), _hand_on(child.stdout, on_output))
                 status = await asyncio.shield(child.ended)
         except TimeoutError as error:
             raise DownloadFailedError(
@@ -126,3 +136,8 @@ async def _tail(stream: asyncio.StreamReader) -> str:
         kept += piece
         del kept[:-_KEPT_OUTPUT]
     return kept.decode("utf-8", "replace")
+
+
+async def _hand_on(stream: asyncio.StreamReader, on_output: Callable[[bytes], None]) -> None:
+    while piece := await stream.read(_KEPT_OUTPUT):
+        on_output(piece)

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 _MAX_ATOMS: Final = 10_000
-_PARENTS: Final = frozenset({b"moov", b"trak", b"mdia"})
+_PARENTS: Final = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
+_SHORT_HEADER: Final = 8
+_LONG_HEADER: Final = 16
+_CHUNK_TABLE: Final = 8  # version, flags and the count
+_SLACK: Final = 1024
 _HANDLER_TYPE: Final = 8  # behind version, flags and a reserved word
 
 
@@ -30,6 +34,39 @@ def scan(file: BinaryIO) -> Layout:
             file.seek(offset + _HANDLER_TYPE)
             has_video = has_video or file.read(4) == b"vide"
     return Layout(has_video=has_video, fragmented=fragmented)
+
+
+def breaks_off(file: BinaryIO) -> bool:
+    """Say whether samples lie behind the end of `file`: in an `mdat` cut short, or where `moov` points to."""
+    end = file.seek(0, os.SEEK_END)
+    start = 0
+    for _ in range(_MAX_ATOMS):
+        file.seek(start)
+        head = file.read(16)
+        if len(head) < _SHORT_HEADER:
+            break
+        size, kind = struct.unpack_from(">I4s", head)
+        if size == 1 and len(head) == _LONG_HEADER:
+            size = struct.unpack_from(">Q", head, 8)[0]
+        if kind == b"mdat" and start + size > end + _SLACK:
+            return True
+        if size < _SHORT_HEADER or start + size > end:
+            break
+        start += size
+    return any(offset >= end for offset in _chunks(file, end))
+
+
+def _chunks(file: BinaryIO, end: int) -> Iterator[int]:
+    """Yield the last place of each track's chunks (`stco` with 32 bits, `co64` with 64), which ascend."""
+    for kind, offset, size in _atoms(file, 0, end):
+        width = {b"stco": 4, b"co64": 8}.get(kind)
+        if width is not None and size >= _CHUNK_TABLE + width:
+            file.seek(offset + 4)
+            count = struct.unpack(">I", file.read(4))[0]
+            last = min(count * width, size - _CHUNK_TABLE) // width * width
+            if last:
+                file.seek(offset + _CHUNK_TABLE + last - width)
+                yield int.from_bytes(file.read(width))
 
 
 def _atoms(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -1,11 +1,31 @@
 """What goes into a fetch and what comes out of it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
 from music_downloader.egress.policy import EgressPolicy, networks
 from music_downloader.engine.source import SourceInfo
+
+MAX_ENTRY_URL: Final = 2048
+
+
+class Emit(Protocol):
+    """Sends one event to whoever ordered the work."""
+
+    def __call__(self, event: str, **facts: object) -> None:
+        """Send `event` with its facts, which are JSON types."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One entry of a list that has no address of its own.
+
+    `position` is its place in the flattened list, from 1; `source_id` its id when it was listed, if any.
+    """
+
+    position: int
+    source_id: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,6 +35,9 @@ class FetchOrder:
     `max_bytes` bounds the folder, `max_duration` (seconds) the track and `deadline` (seconds) the whole run;
     None leaves the first two open. With `single`, a URL that names both a track and a list means the track.
     A `.part` file that an earlier run left in `directory` is resumed.
+
+    With `item`, the URL is that of a list, and just this entry of it is fetched. A list that is told instead
+    of fetched gives at most `max_items` entries.
     """
 
     url: str
@@ -25,9 +48,11 @@ class FetchOrder:
     max_duration: float | None = None
     proxy: str | None = None
     single: bool = True
+    item: Item | None = None
+    max_items: int = 1000
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what the fetching process needs to know, as JSON types."""
+    def to_json(self, *, listing: bool) -> dict[str, Any]:
+        """Return what the fetching process needs to know, as JSON types; `listing`: a list may be told."""
         return {
             "url": self.url,
             "allowed": [str(network) for network in self.policy.allowed],
@@ -35,12 +60,14 @@ class FetchOrder:
             "max_duration": self.max_duration,
             "proxy": self.proxy,
             "single": self.single,
+            "item": asdict(self.item) if self.item else None,
+            "max_items": self.max_items if listing else None,
         }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChildOrder:
-    """The part of a `FetchOrder` that crosses into the fetching process."""
+    """The part of a `FetchOrder` that crosses into the fetching process; no `max_items`, no lists."""
 
     url: str
     policy: EgressPolicy
@@ -48,6 +75,8 @@ class ChildOrder:
     max_duration: float | None
     proxy: str | None
     single: bool
+    item: Item | None
+    max_items: int | None
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "ChildOrder":
@@ -59,7 +88,45 @@ class ChildOrder:
             max_duration=data["max_duration"],
             proxy=data["proxy"],
             single=data["single"],
+            item=Item(**data["item"]) if data["item"] else None,
+            max_items=data["max_items"],
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureOrder:
+    """A picture to fetch into `directory`: at most `max_bytes`, within `deadline` seconds.
+
+    `referer` is the page that shows it, for sources that ask.
+    """
+
+    url: str
+    directory: Path
+    policy: EgressPolicy
+    deadline: float = 30.0
+    max_bytes: int = 20 * 1024**2
+    proxy: str | None = None
+    referer: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the order as JSON types."""
+        return {
+            "url": self.url,
+            "directory": str(self.directory),
+            "allowed": [str(network) for network in self.policy.allowed],
+            "deadline": self.deadline,
+            "max_bytes": self.max_bytes,
+            "proxy": self.proxy,
+            "referer": self.referer,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "PictureOrder":
+        """Read what `to_json` wrote."""
+        facts = {**data, "policy": EgressPolicy(allowed=networks(data["allowed"]))}
+        facts["directory"] = Path(data["directory"])
+        del facts["allowed"]
+        return cls(**facts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,3 +146,39 @@ class Fetched:
 
     path: Path
     info: SourceInfo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One entry of a list, as the list itself tells it.
+
+    `position` counts over the flattened list, from 1. `url` is the web address that the entry alone can be
+    fetched from; without one it is to be had through the list only, as an `Item`. In `info`, `extractor` and
+    `source_id` are empty where the list doesn't tell them; it has no description and at most three pictures.
+    """
+
+    position: int
+    url: str | None
+    info: SourceInfo
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Entry":
+        """Read what `dataclasses.asdict` and JSON made of one; raises ValueError for anything else."""
+        match data:
+            case {"position": int(position), "url": str() | None as url, "info": dict(info)}:
+                return cls(position=position, url=url, info=SourceInfo.from_json(info))
+            case _:
+                raise ValueError("not an Entry")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """How a listing ended: what the source says about the list as a whole, and how many entries were told.
+
+    `left_out` says how many more there are: None means more, and nobody knows how many. The collection's
+    `track_count` is the source's own count, if it tells one.
+    """
+
+    collection: SourceInfo
+    count: int
+    left_out: int | None

@@ -1,31 +1,25 @@
 """The engine as the service sees it: a URL goes in, an audio file comes out."""
 
 import asyncio
-import json
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
-
-import structlog
+from typing import Final, Self, overload
 
 from music_downloader.config.audio import AudioFormat
-from music_downloader.engine import convert, faults
+from music_downloader.engine import convert, faults, loudness, pictures
 from music_downloader.engine.containment import Limits
-from music_downloader.engine.faults import Fault
-from music_downloader.engine.order import Fetched, FetchOrder, Progress
-from music_downloader.engine.probe import Audio
-from music_downloader.engine.source import SourceInfo
-from music_downloader.engine.spawner import Spawner
+from music_downloader.engine.convert import Converted
+from music_downloader.engine.events import OnEntries, Told
+from music_downloader.engine.loudness import Loudness
+from music_downloader.engine.order import Fetched, FetchOrder, Listed, PictureOrder, Progress
+from music_downloader.engine.spawner import Child, Spawner
 from music_downloader.engine.watch import Watch, WatchRules
-from music_downloader.errors import DownloadFailedError, ErrorCode
+
+__all__ = ["Engine", "OnEntries"]
 
 _FETCH_MEMORY: Final = 1024**3
 _DRAIN_TIMEOUT: Final = 2.0
-
-log = structlog.get_logger(__name__)
 
 
 class Engine:
@@ -65,26 +59,74 @@ class Engine:
         """End every process of the engine; runs under way fail as transient."""
         await self.spawner.close()
 
-    async def fetch(self, order: FetchOrder, *, on_progress: Callable[[Progress], None]) -> Fetched:
+    @overload
+    async def fetch(
+        self, order: FetchOrder, *, on_progress: Callable[[Progress], None], on_entries: None = None
+    ) -> Fetched: ...
+
+    @overload
+    async def fetch(
+        self, order: FetchOrder, *, on_progress: Callable[[Progress], None], on_entries: OnEntries | None
+    ) -> Fetched | Listed: ...
+
+    async def fetch(
+        self,
+        order: FetchOrder,
+        *,
+        on_progress: Callable[[Progress], None],
+        on_entries: OnEntries | None = None,
+    ) -> Fetched | Listed:
         """Fetch one track, in one pass; `on_progress` hears at most two states a second, first and last.
 
-        Raises DownloadFailedError.
+        Where the URL is that of a list of several, `on_entries` is called with what is known of the list and
+        each batch of its entries, none of which is fetched; the listing waits while it runs. Without it, such
+        a list is refused. Raises DownloadFailedError, and whatever `on_entries` raises.
         """
         limits = Limits(file_bytes=order.max_bytes, data_bytes=_FETCH_MEMORY)
-        run = _Run(on_progress)
+        told = Told(on_progress, on_entries)
         async with self.spawner.child(
-            "fetch", directory=order.directory, limits=limits, order=order.to_json()
+            "fetch",
+            directory=order.directory,
+            limits=limits,
+            order=order.to_json(listing=on_entries is not None),
         ) as child:
-            watch = Watch(order, self._rules, transferring=lambda: run.transferring)
-            reading = asyncio.create_task(run.read(child.stdout))
+            watch = Watch(
+                order, self._rules, transferring=lambda: told.transferring, silent_since=told.silent_since
+            )
+            reading = asyncio.create_task(told.read(child.stdout))
             try:
                 await watch.until(reading)
-                status = await asyncio.wait_for(asyncio.shield(child.ended), _DRAIN_TIMEOUT)
-            except TimeoutError:
-                status = 0  # it closed its pipe but lingers; leaving the block kills it
             finally:
                 reading.cancel()
-            return run.result(order.directory, status)
+            return told.track_or_list(order.directory, await _status(child))
+
+    async def fetch_picture(self, order: PictureOrder) -> Path:
+        """Fetch a picture into the order's folder, as `picture.<its kind>`.
+
+        Raises DownloadFailedError, bad_media for what isn't a JPEG, PNG, WebP, GIF or BMP.
+        """
+        limits = Limits(file_bytes=order.max_bytes, data_bytes=_FETCH_MEMORY)
+        told = Told(lambda _: None)
+        async with self.spawner.child(
+            "picture", directory=order.directory, limits=limits, order=order.to_json()
+        ) as child:
+            try:
+                async with asyncio.timeout(order.deadline):
+                    await told.read(child.stdout)
+            except TimeoutError as error:
+                raise faults.TIMEOUT.error() from error
+            return told.file(order.directory, await _status(child))
+
+    async def make_cover(self, path: Path, *, deadline: float = 20.0) -> bytes:
+        """Make a picture into a cover: a baseline JPEG in 4:2:0, at most 1,200 pixels on the longer side.
+
+        It is never enlarged. What is wider or taller than 1.2 to 1 is cropped to the square in its middle.
+        Nothing but the picture survives. Its folder must be writable.
+
+        Raises DownloadFailedError: bad_media for what isn't a whole still picture, or one of over 40
+        megapixels.
+        """
+        return await pictures.make_cover(self.spawner, path, deadline=deadline)
 
     async def convert(
         self,
@@ -93,11 +135,13 @@ class Engine:
         wanted: AudioFormat,
         deadline: float,
         max_bytes: int | None = None,
+        measure: bool = False,
         on_start: Callable[[], None] = lambda: None,
-    ) -> Audio:
+    ) -> Converted:
         """Make what was fetched into the wanted format, beside it; see `convert.to_audio`.
 
-        `on_start` is called when ffmpeg is about to run, which it doesn't where the file is right already.
+        With `measure`, the loudness comes with it if anything was encoded, from the same pass. `on_start` is
+        called when ffmpeg is about to run, which it doesn't where the file is right already.
         """
         return await convert.to_audio(
             self.spawner,
@@ -105,8 +149,17 @@ class Engine:
             wanted=wanted,
             deadline=deadline,
             max_bytes=max_bytes,
+            measure=measure,
             turn=self._turn(on_start),
         )
+
+    async def measure(self, path: Path, *, directory: Path, deadline: float) -> Loudness:
+        """Decode a finished file, wherever it lies, and measure it; at the lowest priority there is.
+
+        ffmpeg works in `directory`, but writes nothing. Raises DownloadFailedError: bad_media for what can't
+        be decoded, timeout after `deadline` seconds.
+        """
+        return await loudness.measure(self.spawner, path, directory=directory, deadline=deadline)
 
     @asynccontextmanager
     async def _turn(self, on_start: Callable[[], None]) -> AsyncIterator[None]:
@@ -115,64 +168,9 @@ class Engine:
             yield
 
 
-@dataclass(slots=True)
-class _Run:
-    """What one fetching child has told so far."""
-
-    on_progress: Callable[[Progress], None]
-    transferring: bool = False
-    ending: dict[str, Any] | None = None
-
-    async def read(self, events: asyncio.StreamReader) -> None:
-        """Take events until the child closes its pipe."""
-        try:
-            while line := await events.readline():
-                self._take(_parse(line))
-        except ValueError as error:
-            raise _crashed(0) from error  # a line too long, or not of ours
-
-    def _take(self, told: Progress | dict[str, Any]) -> None:
-        if isinstance(told, Progress):
-            self.transferring = self.transferring or told.phase == "downloading"
-            self.on_progress(told)
-        elif told["event"] == "warning":
-            log.debug("engine.warning", message=faults.sentence(str(told.get("message"))))
-        elif self.ending is None:
-            self.ending = told
-
-    def result(self, directory: Path, status: int | None) -> Fetched:
-        """Judge how the child ended."""
-        if self.ending is None:
-            raise _crashed(status)
-        try:
-            if self.ending["event"] == "failed":
-                raise Fault.from_json(self.ending).error()
-            path = directory / Path(self.ending["path"]).name
-            info = SourceInfo.from_json(self.ending["info"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise _crashed(status) from error
-        if path.is_symlink() or not path.is_file():
-            raise _crashed(status)
-        return Fetched(path=path, info=info)
-
-
-def _parse(line: bytes) -> Progress | dict[str, Any]:
-    """Read one event; raises ValueError for what isn't one."""
-    facts = json.loads(line)
-    if not isinstance(facts, dict) or "event" not in facts:
-        raise ValueError("not an event")
-    if facts["event"] != "progress":
-        return facts
+async def _status(child: Child) -> int | None:
+    """Return how a child ended that has closed its pipe."""
     try:
-        return Progress(**{name: value for name, value in facts.items() if name != "event"})
-    except TypeError as error:
-        raise ValueError("not a progress") from error
-
-
-def _crashed(status: int | None) -> DownloadFailedError:
-    how = "ended without a result"
-    if status is None:
-        how = "could not be started"
-    elif status < 0:
-        how = f"was ended by {signal.strsignal(-status) or 'a signal'} (signal {-status})"
-    return DownloadFailedError(ErrorCode.INTERNAL, f"The process that fetches {how}.", transient=True)
+        return await asyncio.wait_for(asyncio.shield(child.ended), _DRAIN_TIMEOUT)
+    except TimeoutError:
+        return 0  # it lingers, but has told everything; it is killed when its block is left

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, fields
 from typing import Any, Final, Self
+from urllib.parse import unquote, urlsplit
 
 _MAX_TEXT: Final = 500
 _MAX_URL: Final = 2048
@@ -28,7 +29,8 @@ class SourceInfo:
     """The source's own words about a track; every text is bounded, nothing is trusted.
 
     Dates are eight digits (`20240131`), `duration` is in seconds, `abr` in kbit/s; `thumbnails` are ordered
-    from the least to the most preferred, as the source ranks them.
+    from the least to the most preferred, as the source ranks them. `is_direct` says that the URL itself is
+    the audio; `file_name` is the last part of the audio's address.
     """
 
     extractor: str
@@ -57,6 +59,9 @@ class SourceInfo:
     abr: float | None = None
     has_video: bool = False
     is_live: bool = False
+    is_direct: bool = False
+    file_name: str | None = None
+    album_type: str | None = None
 
     @classmethod
     def from_yt_dlp(cls, info: dict[str, Any]) -> Self:
@@ -88,6 +93,9 @@ class SourceInfo:
             abr=_amount(info.get("abr")),
             has_video=_codec(info.get("vcodec")) is not None,
             is_live=info.get("is_live") is True,
+            is_direct=info.get("direct") is True,
+            file_name=_file_name(info.get("url")),
+            album_type=text(info.get("album_type"), 50),
         )
 
     @classmethod
@@ -143,6 +151,16 @@ def _amount(value: object) -> float | None:
 def _date(value: object) -> str | None:
     date = text(value, _ISO_DATE_DIGITS + 2)
     return date if date and date.isascii() and date.isdigit() and len(date) == _ISO_DATE_DIGITS else None
+
+
+def _file_name(url: object) -> str | None:
+    """Return the last part of a web address's path; None where there is none."""
+    if not isinstance(url, str) or len(url) > _MAX_URL or not url.startswith(("http://", "https://")):
+        return None
+    try:
+        return text(unquote(urlsplit(url).path.rpartition("/")[2]))
+    except ValueError:
+        return None
 
 
 def _codec(value: object) -> str | None:

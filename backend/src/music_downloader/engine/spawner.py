@@ -22,7 +22,7 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 _MAX_MESSAGE: Final = 64 * 1024
 _START_TIMEOUT: Final = 60.0
 _END_TIMEOUT: Final = 5.0
-_MAX_LINE: Final = 512 * 1024
+_MAX_LINE: Final = 1024 * 1024
 _PASSED_ON: Final = ("TZ",)
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ class _Template:
     def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, home: Path) -> None:
         loop = asyncio.get_running_loop()
         self.process = process
-        self.ready: asyncio.Future[str] = loop.create_future()
+        self.ready: asyncio.Future[dict[str, Any]] = loop.create_future()
         self.dead = False
         self.children: dict[int, Child] = {}
         self._socket = sock
@@ -126,7 +126,7 @@ class _Template:
             return
         message = json.loads(data)
         if message["event"] == "ready":
-            self.ready.set_result(message["yt_dlp"])
+            self.ready.set_result(message)
         elif message["event"] == "started" and message["id"] in self.children:
             self.children[message["id"]].pid = message["pid"]
         elif message["event"] == "exited":
@@ -136,10 +136,14 @@ class _Template:
 
 
 class Spawner:
-    """Starts contained processes through a fork server, which is started again when it died."""
+    """Starts contained processes through a fork server, which is started again when it died.
+
+    `networked` says why what "exec" starts keeps its network; None, where it has none.
+    """
 
     def __init__(self) -> None:
         self.yt_dlp_version: str | None = None
+        self.networked: str | None = None
         self._template: _Template | None = None
         self._starting = asyncio.Lock()
         self._identities = count(1)
@@ -164,12 +168,16 @@ class Spawner:
                 await self._template.end()
             template = self._template = _Template.launch()
             try:
-                self.yt_dlp_version = await asyncio.wait_for(template.ready, _START_TIMEOUT)
+                ready = await asyncio.wait_for(template.ready, _START_TIMEOUT)
             except BaseException as error:
                 await template.end()
                 if isinstance(error, TimeoutError):
                     raise _gone() from error
                 raise
+            if ready["networked"] and self.yt_dlp_version is None:  # said once
+                log.info("engine.ffmpeg_keeps_network", reason=ready["networked"])
+            self.yt_dlp_version = ready["yt_dlp"]
+            self.networked = ready["networked"]
 
     async def close(self) -> None:
         """End the fork server and with it every child."""
@@ -179,7 +187,7 @@ class Spawner:
 
     @asynccontextmanager
     async def child(
-        self, op: Literal["fetch", "exec"], *, directory: Path, limits: Limits, **what: object
+        self, op: Literal["fetch", "picture", "exec"], *, directory: Path, limits: Limits, **what: object
     ) -> AsyncIterator[Child]:
         """Start one process; however the block is left, its whole group is gone by then."""
         await self.start()

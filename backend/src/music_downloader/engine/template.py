@@ -4,12 +4,15 @@ Run as `python -I -m music_downloader.engine.template FD`, where FD is one end o
 single-threaded, which is what makes forking safe. Every message is one JSON object:
 
     in   {"op": "fetch", "id", "directory", "limits", "order"} and two descriptors: events, stray output
+         {"op": "picture", …} the same, with an order for a picture
          {"op": "exec", "id", "directory", "limits", "argv"} and two descriptors: stdout, stderr
          {"op": "kill", "id"}
-    out  {"event": "ready", "yt_dlp"}, {"event": "started", "id", "pid"}, {"event": "exited", "id", "status"}
+    out  {"event": "ready", "yt_dlp", "networked"}, {"event": "started", "id", "pid"},
+         {"event": "exited", "id", "status"}
 
-`status` is as subprocess has it: an exit code, or a signal's number negated; null when nothing could be
-started. When the other end closes, every child is killed and the server ends.
+What "exec" starts has no network where the kernel can see to it; else `networked` says why it can't. `status`
+is as subprocess has it: an exit code, or a signal's number negated; null when nothing could be started. When
+the other end closes, every child is killed and the server ends.
 """
 
 import gc
@@ -24,9 +27,9 @@ import traceback
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from music_downloader.engine import child, containment
+from music_downloader.engine import child, containment, seccomp
 from music_downloader.engine.containment import Limits
-from music_downloader.engine.order import ChildOrder
+from music_downloader.engine.order import ChildOrder, PictureOrder
 from music_downloader.engine.ytdlp import Downloader, version
 
 _MAX_MESSAGE: Final = 128 * 1024
@@ -42,6 +45,7 @@ class Template:
         self._ids: dict[int, int] = {}  # by pid; a pid stays here until it has been reaped
         self._wakeup, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
+        self._networked = seccomp.why_not()
 
     def serve(self) -> None:
         """Answer until the worker is gone or SIGTERM arrives."""
@@ -50,7 +54,7 @@ class Template:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to judge
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         try:
-            self._send(event="ready", yt_dlp=version)
+            self._send(event="ready", yt_dlp=version, networked=self._networked)
             while not self._stopping:
                 watched: list[Any] = [self._worker, self._wakeup]
                 readable, _, _ = select.select(watched, [], [])
@@ -110,8 +114,11 @@ class Template:
             )
             if message["op"] == "exec":
                 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+                if self._networked is None:
+                    seccomp.forbid_network()
                 os.execv(message["argv"][0], message["argv"])  # noqa: S606 - no shell is the point
-            child.run(self._downloader, ChildOrder.from_json(message["order"]))
+            kind = PictureOrder if message["op"] == "picture" else ChildOrder
+            child.run(self._downloader, kind.from_json(message["order"]))
             status = 0
         except BaseException:  # noqa: BLE001 - a fault here may only end the child
             traceback.print_exc()

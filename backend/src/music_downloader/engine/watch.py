@@ -15,7 +15,7 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WatchRules:
-    """`interval` between two looks, `resolve` for finding the media: seconds.
+    """`interval` between two looks, `resolve` for finding the media or the next entries: seconds.
 
     A transfer must bring `least_rate` bytes a second over every `window` seconds.
     """
@@ -27,12 +27,20 @@ class WatchRules:
 
 
 class Watch:
-    """Watches one run."""
+    """Watches one run; `silent_since` tells since when (monotonic) nothing has been found."""
 
-    def __init__(self, order: FetchOrder, rules: WatchRules, *, transferring: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        order: FetchOrder,
+        rules: WatchRules,
+        *,
+        transferring: Callable[[], bool],
+        silent_since: Callable[[], float],
+    ) -> None:
         self._order = order
         self._rules = rules
         self._transferring = transferring
+        self._silent_since = silent_since
         self._began = time.monotonic()
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -56,7 +64,7 @@ class Watch:
         if self._order.max_bytes is not None and size > self._order.max_bytes:
             raise faults.TOO_LARGE.error()
         if not self._transferring():
-            if now - self._began > self._rules.resolve:
+            if now - self._silent_since() > self._rules.resolve:
                 raise faults.TIMEOUT.error()
             return
         self._samples.append((now, size))

@@ -5,16 +5,23 @@ audio and equal values give equal bytes. A container is known by its content, ne
 """
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
-from typing import BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
 
 from mutagen.flac import FLAC
+from mutagen.id3 import PictureType
 from mutagen.mp3 import HeaderNotFoundError, MPEGInfo
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
+from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.library import id3, mp4, vorbis
-from music_downloader.library.covers import Cover
+from music_downloader.library.bounds import check_tags
+from music_downloader.library.embedded import Cover
+from music_downloader.library.faults import storage_fault
 from music_downloader.library.fields import Values
 
 _HEAD = 128  # bytes; an Ogg stream names its codec in its first page
@@ -43,6 +50,31 @@ _BEGINNINGS = {
 }
 
 
+@contextmanager
+def opened(path: Path, mode: Literal["rb", "r+b"]) -> Iterator[tuple[BinaryIO, Kind]]:
+    """Open an audio file; every fault inside becomes a DownloadFailedError.
+
+    BAD_MEDIA if this is no audio that is known here or if it is damaged, else what the disk says.
+    """
+    try:
+        with path.open(mode) as file:
+            kind = _known(recognise(file))
+            check_tags(
+                file,
+                is_flac=kind is Kind.FLAC,
+                is_mp4=kind is Kind.MP4,
+                is_ogg=kind in {Kind.OPUS, Kind.VORBIS},
+            )
+            yield file, kind
+    except DownloadFailedError:
+        raise
+    except Exception as fault:  # a hostile file reaches corners of mutagen where anything may be raised
+        of_disk = _disk_fault(fault)
+        if of_disk:
+            raise storage_fault(of_disk) from fault
+        raise DownloadFailedError(ErrorCode.BAD_MEDIA, "The audio file is damaged.") from fault
+
+
 def recognise(file: BinaryIO) -> Kind | None:
     """Tell the container by its first bytes; None if this is no audio that is known here."""
     start = id3.tag_offsets(file)[-1]
@@ -68,11 +100,29 @@ def read_values(file: BinaryIO, kind: Kind) -> Values:
         case Kind.FLAC:
             return vorbis.read(FLAC(file).tags or {})
         case Kind.OPUS:
-            return vorbis.read(OggOpus(file).tags or {})
+            return vorbis.read_opus(OggOpus(file).tags or {})
         case Kind.VORBIS:
             return vorbis.read(OggVorbis(file).tags or {})
         case Kind.OTHER:
             return {}
+
+
+def read_front(file: BinaryIO, kind: Kind) -> bytes | None:
+    """Give the front cover that the file carries, or else its first picture."""
+    file.seek(0)
+    match kind:
+        case Kind.MP3:
+            return _front(id3.read_pictures(file))
+        case Kind.MP4:
+            return next(iter(mp4.read_pictures(file)), None)
+        case Kind.FLAC:
+            return _front(FLAC(file).pictures)
+        case Kind.OPUS:
+            return _front(vorbis.read_pictures(OggOpus(file).tags or {}))
+        case Kind.VORBIS:
+            return _front(vorbis.read_pictures(OggVorbis(file).tags or {}))
+        case Kind.OTHER:
+            return None
 
 
 def write_values(file: BinaryIO, kind: Kind, values: Values, cover: Cover | None) -> None:
@@ -91,3 +141,24 @@ def write_values(file: BinaryIO, kind: Kind, values: Values, cover: Cover | None
             vorbis.write_ogg(OggVorbis(file), file, values, cover)
         case Kind.OTHER:
             return
+
+
+def _front(pictures: Iterable[Any]) -> bytes | None:
+    """Choose among pictures that have a `type` and `data`, by the types of ID3's APIC frame."""
+    found = sorted(pictures, key=lambda picture: picture.type != PictureType.COVER_FRONT)
+    return found[0].data if found else None
+
+
+def _known(kind: Kind | None) -> Kind:
+    if kind is None:
+        raise DownloadFailedError(ErrorCode.BAD_MEDIA, "This is not an audio file that can be read.")
+    return kind
+
+
+def _disk_fault(fault: BaseException | None) -> OSError | None:
+    """Find the OSError that `fault` is or stems from; mutagen wraps them."""
+    while fault is not None:
+        if isinstance(fault, OSError) and fault.errno:
+            return fault
+        fault = fault.__cause__ or fault.__context__
+    return None

@@ -45,4 +45,32 @@ FIELDS: dict[str, Field] = {
     "comment": Field(id3="COMM", mp4="\xa9cmt", vorbis="COMMENT", also=("DESCRIPTION",)),
     "source_id": Field(id3="TXXX:SOURCE_ID", mp4=f"{_ITUNES}SOURCE_ID", vorbis="SOURCE_ID"),
     "lyrics": Field(id3="USLT", mp4="\xa9lyr", vorbis="LYRICS", also=("UNSYNCEDLYRICS",)),
+    "track_gain": Field(
+        id3="TXXX:REPLAYGAIN_TRACK_GAIN",
+        mp4=f"{_ITUNES}REPLAYGAIN_TRACK_GAIN",
+        vorbis="REPLAYGAIN_TRACK_GAIN",
+    ),
+    "track_peak": Field(
+        id3="TXXX:REPLAYGAIN_TRACK_PEAK",
+        mp4=f"{_ITUNES}REPLAYGAIN_TRACK_PEAK",
+        vorbis="REPLAYGAIN_TRACK_PEAK",
+    ),
+    "album_gain": Field(
+        id3="TXXX:REPLAYGAIN_ALBUM_GAIN",
+        mp4=f"{_ITUNES}REPLAYGAIN_ALBUM_GAIN",
+        vorbis="REPLAYGAIN_ALBUM_GAIN",
+    ),
+    "album_peak": Field(
+        id3="TXXX:REPLAYGAIN_ALBUM_PEAK",
+        mp4=f"{_ITUNES}REPLAYGAIN_ALBUM_PEAK",
+        vorbis="REPLAYGAIN_ALBUM_PEAK",
+    ),
+}
+
+# Opus has gains of its own (RFC 7845, section 5.2.1) instead of these; None is a field that it lacks.
+OPUS_GAINS: dict[str, str | None] = {
+    "track_gain": "R128_TRACK_GAIN",
+    "track_peak": None,
+    "album_gain": "R128_ALBUM_GAIN",
+    "album_peak": None,
 }

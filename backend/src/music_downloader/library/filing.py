@@ -4,13 +4,11 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from music_downloader.errors import DownloadFailedError, ErrorCode
@@ -18,6 +16,7 @@ from music_downloader.library.faults import storage_faults
 from music_downloader.library.folders import OWN_FOLDER, inside, open_folders, sync_folder
 from music_downloader.library.moving import Place, move
 from music_downloader.library.names import LONGEST_NAME, numbered
+from music_downloader.library.writing import COPY, copied, is_file, is_same, open_file, sync_file
 
 STAGING = f"{OWN_FOLDER}/staging"
 
@@ -25,10 +24,31 @@ STAGING = f"{OWN_FOLDER}/staging"
 _KEEP_OUT = {".ndignore": "", ".nomedia": "", ".ignore": "", ".mpdignore": "*\n"}
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST_OF_ONE_NAME = 999
-_COPY = ".nas-music-"
-_ABANDONED = 24 * 3600.0  # seconds
+COVER = "cover.jpg"
+# What keeps a folder's cover: whatever plays.
+_AUDIO = {
+    ".mp3",
+    ".m4a",
+    ".m4b",
+    ".mp4",
+    ".aac",
+    ".opus",
+    ".ogg",
+    ".oga",
+    ".flac",
+    ".wav",
+    ".aif",
+    ".aiff",
+} | {*(".wma", ".ape", ".wv", ".mka", ".webm", ".dsf", ".mpc")}
 _PATIENCE = 4  # more attempts
-_CHUNK = 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """A file's SHA-256, and what about it changes when somebody writes it."""
+
+    digest: str
+    traits: tuple[int, ...]
 
 
 def staging_directory(root: Path, download_id: str) -> Path:
@@ -79,17 +99,43 @@ def publish(staged: Path, root: Path, wanted: PurePosixPath, *, digest: str) -> 
         return _publish(staged, root, wanted, digest)
 
 
-def unpublish(root: Path, relative: PurePosixPath) -> bool:
+def replace(staged: Path, root: Path, relative: PurePosixPath, *, expected: str, digest: str) -> bool:
+    """Put `staged` in the place of the library's file, provided that this still has the SHA-256 `expected`.
+
+    `digest` is the staged file's own: a file that has it already is left as it is, so this may be done again
+    after a crash. False if something else lies there, or nothing; the staged file stays then. Whoever reads
+    the old file meanwhile reads it to its end. What a stranger writes in the instant between the last look
+    and the rename is lost. Raises as `publish`.
+    """
+    inside(relative)
+    with storage_faults():
+        try:
+            with (
+                open_folders(staged.parent, ()) as (staging,),
+                open_folders(root, relative.parts[:-1]) as (*_, folder),
+            ):
+                source = Place(folder=staging, name=staged.name)
+                return _replace(source, Place(folder=folder, name=relative.name), expected, digest)
+        except (FileNotFoundError, NotADirectoryError):
+            if not staged.exists():
+                raise
+            return False
+
+
+def unpublish(root: Path, relative: PurePosixPath, *, cover_sha256: str | None = None) -> bool:
     """Remove a file from the library, and folders that are empty then; False if there is no such file.
 
-    Raises ValueError if `relative` isn't inside of the library, and OSError as the file system does.
+    With the last audio file of a folder goes its cover.jpg, if that has the SHA-256 `cover_sha256`. Raises
+    ValueError if `relative` isn't inside of the library, and OSError as the file system does.
     """
     *parents, name = inside(relative).parts
     try:
         with open_folders(root, parents) as folders:
-            if not _is_file(Place(folder=folders[-1], name=name)):
+            if not is_file(Place(folder=folders[-1], name=name)):
                 return False
             os.unlink(name, dir_fd=folders[-1])
+            if parents and cover_sha256:
+                _remove_lonely_cover(folders[-1], cover_sha256)
             sync_folder(folders[-1])
             with suppress(OSError):  # not empty, or a link, or somebody else's: then it stays
                 for folder, parent in zip(reversed(folders[:-1]), reversed(parents), strict=True):
@@ -112,7 +158,7 @@ def longest_name(root: Path) -> int:
 
 def check_writable(root: Path) -> None:
     """Write a byte into `root` and take it away again; OSError says why that isn't possible."""
-    with tempfile.NamedTemporaryFile(dir=root, prefix=_COPY, suffix=".part") as file:
+    with tempfile.NamedTemporaryFile(dir=root, prefix=COPY, suffix=".part") as file:
         file.write(b"\n")
         file.flush()
 
@@ -123,13 +169,13 @@ def _publish(staged: Path, root: Path, wanted: PurePosixPath, digest: str) -> Pu
         open_folders(root, wanted.parts[:-1], create=True) as (*_, folder),
     ):
         source = Place(folder=staging, name=staged.name)
-        size = _sync_file(source)
+        size = sync_file(source)
         try:
             name = _settle(source, folder, wanted.name, size=size, digest=digest)
         except OSError as fault:
             if fault.errno != errno.EXDEV:
                 raise
-            with _copied(source, folder) as copy:  # this part of the library lies on another disk
+            with copied(source, folder) as copy:  # this part of the library lies on another disk
                 name = _settle(copy, folder, wanted.name, size=size, digest=digest)
             os.unlink(source.name, dir_fd=source.folder)
         sync_folder(folder)
@@ -143,7 +189,7 @@ def _settle(source: Place, folder: int, name: str, *, size: int, digest: str) ->
         try:
             move(source, target)
         except FileExistsError:
-            if not _is_same(target, size=size, digest=digest):
+            if not is_same(target, size=size, digest=digest):
                 continue
             os.unlink(source.name, dir_fd=source.folder)
         return target.name
@@ -152,59 +198,55 @@ def _settle(source: Place, folder: int, name: str, *, size: int, digest: str) ->
     )
 
 
-@contextmanager
-def _copied(source: Place, folder: int) -> Iterator[Place]:
-    """Copy a file beside its final place, under a name that music servers skip; gone again unless moved."""
-    _sweep(folder, now=time.time())
-    copy = Place(folder=folder, name=f"{_COPY}{secrets.token_hex(8)}.part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with (
-            os.fdopen(_open(source), "rb") as old,
-            os.fdopen(os.open(copy.name, flags, 0o666, dir_fd=folder), "wb") as new,
-        ):
-            shutil.copyfileobj(old, new, _CHUNK)
-            new.flush()
-            os.fsync(new.fileno())
-        yield copy
-    finally:
-        with suppress(OSError):
-            os.unlink(copy.name, dir_fd=folder)
-
-
-def _sweep(folder: int, *, now: float) -> None:
-    """Remove copies that were left when a process was killed."""
-    for name in os.listdir(folder):
-        if name.startswith(_COPY) and name.endswith(".part"):
-            with suppress(OSError):
-                if now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime > _ABANDONED:
-                    os.unlink(name, dir_fd=folder)
-
-
-def _open(place: Place) -> int:
-    return os.open(
-        place.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place.folder
-    )
-
-
-def _sync_file(place: Place) -> int:
-    """Bring a file's bytes to the disk, and count them."""
-    descriptor = _open(place)
-    try:
-        os.fsync(descriptor)
-        return os.fstat(descriptor).st_size
-    finally:
-        os.close(descriptor)
-
-
-def _is_file(place: Place) -> bool:
-    return stat.S_ISREG(os.stat(place.name, dir_fd=place.folder, follow_symlinks=False).st_mode)
-
-
-def _is_same(place: Place, *, size: int, digest: str) -> bool:
-    if not _is_file(place):
+def _replace(source: Place, target: Place, expected: str, digest: str) -> bool:
+    sync_file(source)
+    seen = _look(target)
+    if seen is None or seen.digest not in {expected, digest}:
         return False
-    with os.fdopen(_open(place), "rb") as file:
-        if os.fstat(file.fileno()).st_size != size:
-            return False
-        return hashlib.file_digest(file, "sha256").hexdigest() == digest
+    if seen.digest == digest:
+        os.unlink(source.name, dir_fd=source.folder)
+        return True
+    try:
+        done = _rename_over(source, target, seen)
+    except OSError as fault:
+        if fault.errno != errno.EXDEV:
+            raise
+        with copied(source, target.folder) as copy:  # this part of the library lies on another disk
+            done = _rename_over(copy, target, seen)
+        if done:
+            os.unlink(source.name, dir_fd=source.folder)
+    sync_folder(target.folder)
+    return done
+
+
+def _rename_over(source: Place, target: Place, seen: _Seen) -> bool:
+    facts = os.stat(target.name, dir_fd=target.folder, follow_symlinks=False)
+    if _traits(facts) != seen.traits:
+        return False
+    with suppress(OSError):  # a share may refuse it
+        os.chmod(source.name, stat.S_IMODE(facts.st_mode), dir_fd=source.folder)
+    os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+    return True
+
+
+def _look(place: Place) -> _Seen | None:
+    """Digest a plain file, and take note of what tells whether it is changed later; None if it is none."""
+    if not is_file(place):
+        return None
+    with os.fdopen(open_file(place), "rb") as file:
+        traits = _traits(os.fstat(file.fileno()))
+        return _Seen(digest=hashlib.file_digest(file, "sha256").hexdigest(), traits=traits)
+
+
+def _traits(facts: os.stat_result) -> tuple[int, ...]:
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _remove_lonely_cover(folder: int, digest: str) -> None:
+    if any(PurePosixPath(name).suffix.lower() in _AUDIO for name in os.listdir(folder)):
+        return
+    cover = Place(folder=folder, name=COVER)
+    with suppress(FileNotFoundError):
+        seen = _look(cover)
+        if seen is not None and seen.digest == digest:
+            os.unlink(cover.name, dir_fd=folder)

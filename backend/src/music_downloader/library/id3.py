@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from mutagen import apev2, id3
 
-from music_downloader.library.covers import Cover
+from music_downloader.library.embedded import Cover
 from music_downloader.library.fields import FIELDS, PADDING, Values
 
 _HEADER = 10  # bytes of a tag's and of a frame's header
@@ -52,6 +52,17 @@ def read(file: BinaryIO) -> Values:
         else:
             values[name] = [str(text) for frame in frames for text in frame.text]
     return values
+
+
+def read_pictures(file: BinaryIO) -> list[id3.APIC]:
+    """Read the attached pictures."""
+    if _may_inflate(file):
+        return []
+    file.seek(0)
+    try:
+        return list(id3.ID3(file).getall("APIC"))
+    except id3.ID3NoHeaderError:
+        return []
 
 
 def write(file: BinaryIO, values: Values, cover: Cover | None) -> None:

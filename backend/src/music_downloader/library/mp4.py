@@ -4,7 +4,7 @@ from typing import Any, BinaryIO
 
 from mutagen.mp4 import MP4, MP4Cover, MP4FreeForm
 
-from music_downloader.library.covers import Cover
+from music_downloader.library.embedded import Cover
 from music_downloader.library.fields import FIELDS, PADDING, Values
 
 
@@ -21,6 +21,12 @@ def read(file: BinaryIO) -> Values:
         else:
             values[name] = [_text(value) for value in found]
     return values
+
+
+def read_pictures(file: BinaryIO) -> list[bytes]:
+    """Read the covers, of which the first is the front."""
+    tags: Any = MP4(file).tags or {}
+    return [bytes(cover) for cover in tags.get("covr", [])]
 
 
 def write(file: BinaryIO, values: Values, cover: Cover | None) -> None:

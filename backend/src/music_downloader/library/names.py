@@ -10,6 +10,7 @@ import unicodedata
 from itertools import pairwise
 from pathlib import PurePosixPath
 
+from music_downloader.config.template import DEFAULT_TEMPLATE, Template
 from music_downloader.library.tags import TrackTags
 
 LONGEST_NAME = 255  # bytes
@@ -49,26 +50,23 @@ def safe_part(text: str, *, limit: int = LONGEST_NAME) -> str:
     return name or "_"
 
 
-def relative_path(tags: TrackTags, extension: str, *, limit: int = LONGEST_NAME) -> PurePosixPath:
+def relative_path(
+    tags: TrackTags, extension: str, *, template: Template = DEFAULT_TEMPLATE, limit: int = LONGEST_NAME
+) -> PurePosixPath:
     """Where in the library a track belongs.
 
-    `Album Artist/YYYY - Album/01 - Title.ext` (`1-01 - Title` on an album of several discs), or
-    `Artist/Title.ext` without an album. `limit` is the longest name in bytes; encrypted folders of some NAS
-    allow only 143. A file's name leaves room for a number that tells it from another file of the same name.
+    With the default template `Album Artist/YYYY - Album/01 - Title.ext` (`1-01 - Title` on an album of
+    several discs), or `Artist/Title.ext` without an album. `limit` is the longest name in bytes; encrypted
+    folders of some NAS allow only 143. A file's name leaves room for a number that tells it from another file
+    of the same name.
     """
     match = _EXTENSION.fullmatch(extension)
     if not match:
         raise ValueError("an extension is one to eight ASCII letters and digits")
     suffix = f".{match[1].lower()}"
-    title = safe_part(tags.title, limit=limit)
-    if not tags.album:
-        artist = tags.artists[0] if tags.artists else UNKNOWN_ARTIST
-        return PurePosixPath(safe_part(artist, limit=limit), _file_name(title, suffix, limit))
-    year = f"{tags.date[:4]} - " if tags.date else ""
+    *folders, name = template.render(_fields(tags, limit))
     return PurePosixPath(
-        safe_part(tags.album_artist or tags.artist or UNKNOWN_ARTIST, limit=limit),
-        safe_part(f"{year}{safe_part(tags.album, limit=limit)}", limit=limit),
-        _file_name(f"{_place(tags)}{title}", suffix, limit),
+        *(safe_part(folder, limit=limit) for folder in folders), _file_name(name, suffix, limit)
     )
 
 
@@ -79,12 +77,31 @@ def numbered(name: str, number: int, *, limit: int = LONGEST_NAME) -> str:
     return f"{_cut(path.stem, limit - len(ending.encode()))}{ending}"
 
 
+def _fields(tags: TrackTags, limit: int) -> dict[str, str]:
+    """Fill the fields of a template, each of them safe by itself; '' for what isn't known."""
+    first_artist = tags.artists[0] if tags.artists else UNKNOWN_ARTIST
+    of_album = tags.album_artist or tags.artist if tags.album else tags.album_artist or first_artist
+    texts = {
+        "album_artist": of_album or UNKNOWN_ARTIST,
+        "artist": tags.artist or UNKNOWN_ARTIST,
+        "album": tags.album or "",
+        "genre": next(iter(tags.genres), ""),
+        "source": (tags.source_id or "").partition(":")[0].lower() if ":" in (tags.source_id or "") else "",
+        "year": (tags.date or "")[:4],
+        "date": tags.date or "",
+        "track": _place(tags),
+        "disc": str(tags.disc_number or ""),
+    }
+    safe = {name: safe_part(text, limit=limit) if text else "" for name, text in texts.items()}
+    return safe | {"title": safe_part(tags.title, limit=limit)}
+
+
 def _place(tags: TrackTags) -> str:
-    if tags.track_number is None:
+    if tags.track_number is None or not tags.album:
         return ""
     several_discs = (tags.disc_total or 1) > 1 or (tags.disc_number or 1) > 1
     disc = f"{tags.disc_number or 1}-" if several_discs else ""
-    return f"{disc}{tags.track_number:02} - "
+    return f"{disc}{tags.track_number:02}"
 
 
 def _file_name(stem: str, suffix: str, limit: int) -> str:

@@ -1,24 +1,23 @@
 """What a file says about its track, the same for every container."""
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date as calendar_date
 from pathlib import Path
-from typing import BinaryIO, Literal
 
 from music_downloader.errors import DownloadFailedError, ErrorCode
-from music_downloader.library.containers import Kind, read_values, recognise, write_values
-from music_downloader.library.covers import read_cover
-from music_downloader.library.faults import storage_fault
+from music_downloader.library.containers import Kind, opened, read_front, read_values, write_values
+from music_downloader.library.embedded import read_cover
 from music_downloader.library.fields import Values
+from music_downloader.library.gain import Gain, gain_texts, read_gain
 from music_downloader.library.text import clean_text
 
 SHORT, LONG = 500, 10_000  # characters of a name; of lyrics and comments
 MOST_VALUES = 50  # of one field
 _HIGHEST = 9999  # a track or disc beyond it is a mistake
 _PAIR = re.compile(r"\s*(\d{1,6})(?:\s*(?:/|of)\s*(\d{1,6}))?\s*", re.IGNORECASE)
+_ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}\d{7}")  # ISO 3901
 _DATE = re.compile(r"\s*([12]\d{3})(?:[-./ ]?(\d{2})(?:[-./ ]?(\d{2}))?)?(?!\d)")
 
 
@@ -45,6 +44,7 @@ class TrackTags:
     comment: str | None = None
     source_id: str | None = None
     lyrics: str | None = None
+    gain: Gain | None = None
 
     def __post_init__(self) -> None:
         track_number, track_total = _numbers(self.track_number, self.track_total)
@@ -60,7 +60,7 @@ class TrackTags:
             "disc_total": disc_total,
             "date": clean_date(self.date),
             "genres": clean_names(self.genres),
-            "isrc": _short(self.isrc),
+            "isrc": clean_isrc(self.isrc),
             "comment": _long(self.comment),
             "source_id": _short(self.source_id),
             "lyrics": _long(self.lyrics),
@@ -86,7 +86,7 @@ def write_tags(path: Path, tags: TrackTags, *, cover: bytes | None = None) -> No
     before. Raises DownloadFailedError: BAD_MEDIA if this is no MP3, MP4, FLAC, Ogg Opus or Ogg Vorbis file,
     or what the disk says.
     """
-    with _opened(path, "r+b") as (file, kind):
+    with opened(path, "r+b") as (file, kind):
         if kind is Kind.OTHER:
             raise DownloadFailedError(ErrorCode.BAD_MEDIA, "This kind of audio file can't carry tags.")
         write_values(file, kind, _to_values(tags), read_cover(cover))
@@ -98,14 +98,31 @@ def read_tags(path: Path) -> TrackTags | None:
     Of WebM, WAV and other containers than the library's nothing is read. A missing title is ''. Raises
     DownloadFailedError BAD_MEDIA if this is no audio file.
     """
-    with _opened(path, "rb") as (file, kind):
+    with opened(path, "rb") as (file, kind):
         return _from_values(read_values(file, kind))
+
+
+def retag(path: Path, gain: Gain | None) -> None:
+    """Change the gain in a file that `write_tags` has written, and nothing else that it says.
+
+    Gives the same bytes as writing all tags, the cover and this gain at once. Raises as `write_tags`.
+    """
+    with opened(path, "rb") as (file, kind):
+        tags = _from_values(read_values(file, kind)) or TrackTags(title="")
+        cover = read_front(file, kind)
+    write_tags(path, replace(tags, gain=gain), cover=cover)
 
 
 def clean_names(texts: Iterable[str]) -> tuple[str, ...]:
     """Keep the first fifty texts that aren't empty, each clean and once."""
     cleaned = (clean_text(text, limit=SHORT) for text, _ in zip(texts, range(4 * MOST_VALUES), strict=False))
     return tuple(dict.fromkeys(text for text in cleaned if text))[:MOST_VALUES]
+
+
+def clean_isrc(text: str | None) -> str | None:
+    """Read a recording's ISRC, which people also write with hyphens; None for anything else."""
+    code = re.sub(r"[\s-]", "", text or "").upper()
+    return code if _ISRC.fullmatch(code) else None
 
 
 def clean_date(text: str | None) -> str | None:
@@ -119,36 +136,6 @@ def clean_date(text: str | None) -> str | None:
     except ValueError:
         return f"{year}-{month}" if month and day and 1 <= int(month) <= 12 else year  # noqa: PLR2004  # a year's months
     return "-".join(part for part in (year, month, day) if part)
-
-
-@contextmanager
-def _opened(path: Path, mode: Literal["rb", "r+b"]) -> Iterator[tuple[BinaryIO, Kind]]:
-    """Open an audio file; every fault inside becomes a DownloadFailedError."""
-    try:
-        with path.open(mode) as file:
-            yield file, _known(recognise(file))
-    except DownloadFailedError:
-        raise
-    except Exception as fault:  # a hostile file reaches corners of mutagen where anything may be raised
-        of_disk = _disk_fault(fault)
-        if of_disk:
-            raise storage_fault(of_disk) from fault
-        raise DownloadFailedError(ErrorCode.BAD_MEDIA, "The audio file is damaged.") from fault
-
-
-def _known(kind: Kind | None) -> Kind:
-    if kind is None:
-        raise DownloadFailedError(ErrorCode.BAD_MEDIA, "This is not an audio file that can be read.")
-    return kind
-
-
-def _disk_fault(fault: BaseException | None) -> OSError | None:
-    """Find the OSError that `fault` is or stems from; mutagen wraps them."""
-    while fault is not None:
-        if isinstance(fault, OSError) and fault.errno:
-            return fault
-        fault = fault.__cause__ or fault.__context__
-    return None
 
 
 def _to_values(tags: TrackTags) -> Values:
@@ -166,8 +153,9 @@ def _to_values(tags: TrackTags) -> Values:
         "source_id": tags.source_id,
         "lyrics": tags.lyrics,
     }
+    gain = gain_texts(tags.gain) if tags.gain else {}
     many = {"artists": tags.artists, "album_artists": tags.album_artists, "genres": tags.genres}
-    values = {name: [text] for name, text in one.items() if text}
+    values = {name: [text] for name, text in (one | gain).items() if text}
     return values | {name: list(texts) for name, texts in many.items() if texts}
 
 
@@ -195,6 +183,12 @@ def _from_values(values: Values) -> TrackTags | None:
         comment=first("comment"),
         source_id=first("source_id"),
         lyrics=first("lyrics"),
+        gain=read_gain(
+            track_gain=first("track_gain"),
+            track_peak=first("track_peak"),
+            album_gain=first("album_gain"),
+            album_peak=first("album_peak"),
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from urllib.parse import urlsplit
 
 _LAST_OF_PLANES = range(0xFFFE, 0x110000, 0x10000)
 _NONCHARACTERS = "".join(f"{chr(last)}-{chr(last + 1)}" for last in _LAST_OF_PLANES)
@@ -29,3 +30,12 @@ def folded(text: str) -> str:
     """`text` as two spellings of one name are compared: no case, no blanks, no punctuation."""
     bare = "".join(character for character in unicodedata.normalize("NFKC", text) if character.isalnum())
     return bare.casefold() or text.strip().casefold()
+
+
+def host_and_path(address: str | None) -> tuple[str, str]:
+    """Give an address' host in small letters, and its path; both '' where it is no address."""
+    try:
+        parts = urlsplit(address or "")
+        return (parts.hostname or "").casefold(), parts.path
+    except ValueError:
+        return "", ""

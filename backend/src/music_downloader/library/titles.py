@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from music_downloader.library.noise import is_noise, without_end, without_noise
 from music_downloader.library.text import folded
 
 
@@ -22,43 +23,29 @@ class BareTitle:
     disc_number: int | None = None
 
 
-# Words of which a bracket like "(Official Music Video)" consists, and those of which it has at least one.
-_TELLING = (
-    r"official|officiel|oficial|offizielles|ufficiale|video|vídeo|videoclip|musikvideo|audio|lyrics?|hd|hq|uhd|"
-    r"4k|8k|720p|1080p|1440p|2160p|60fps|mv|m/v|pv|visuali[sz]er|visual|clip|letra|paroles|"
-    r"free (?:download|dl)|out now|premiere"
-)
-_TELLING_WORD = re.compile(rf"\b(?:{_TELLING})\b", re.IGNORECASE)
-_ONLY_NOISE = re.compile(
-    rf"(?:(?:{_TELLING}|music|full|with|w/|in|on[ -]screen|only|version|quality|high|new|original|movie|"
-    r"colou?r coded|remaster(?:ed)?|upgrade|and|the|\d{4})\b|[\s,|/&+.\-])+",
-    re.IGNORECASE,
-)
-_BRACKET = re.compile(r"\s*(?:\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}|【([^【】]*)】)")
-_PHRASE_AT_END = re.compile(
-    r"[\s|/\-–—:,]+(?:"
-    r"(?:the\s+)?offici?al\s+(?:(?:music|lyrics?|hd|4k)\s+)*(?:video\s*clip|video|audio|clip|mv|visuali[sz]er)"
-    r"|(?:music|lyrics?)\s+video|(?:with|w/)\s+lyrics|m/v|hd|hq|4k|lyrics"
-    r")(?:\s+(?:hd|hq|4k))*\s*$",
-    re.IGNORECASE,
-)
-
 _FEATURED = re.compile(
-    r"\s*[(\[]\s*(?:feat\.?|ft\.?|featuring)\s+(?P<inside>[^()\[\]]+)[)\]]"
+    r"\s*[(\[（［]\s*(?:feat\.?|ft\.?|featuring)\s+(?P<inside>[^()\[\]（）［］]+)[)\]）］]"
     r"|(?<!\d)\s+(?:feat\.?|ft\.?|featuring)\s+(?P<after>[^()\[\]]+?)(?=\s*[(\[]|\s+[-–—]\s|\s*$)",
     re.IGNORECASE,
 )
 _BETWEEN_FEATURED = re.compile(r"\s*(?:,|;|&|\band\b|\s[x×]\s)\s*", re.IGNORECASE)
 _BETWEEN_ARTISTS = re.compile(r"\s+[x×]\s+")  # never "&" or ",": these are in the names of bands
 
-_DASH = re.compile(r"\s+[-–—]{1,2}\s+|\s*—\s*")
+_DASH = re.compile(r"\s+[-–—]{1,2}\s+|\s*—\s*|\s+_\s+")
+_LOOSE_DASH = re.compile(
+    r"\s*[:：]\s+|\s+[|~/]{1,2}\s+"
+)  # parts an artist from a title if the artist is known
 _VERSION = re.compile(
     r"live(?:\s+(?:at|in|from|on)\s.*)?|(?:\d{4}\s+)?remaster(?:ed)?(?:\s+(?:\d{4}|version))?|demo|"
-    r"(?:acoustic|instrumental|extended|album|single)(?:\s+(?:version|mix|edit))?|radio edit",
+    r"(?:acoustic|instrumental|extended|single)(?:\s+(?:version|mix|edit))?|album (?:version|mix|edit)|"
+    r"radio edit",
     re.IGNORECASE,
 )
-_CORNERS = re.compile(r"(?P<artist>[^「『]{1,80}?)\s*[「『](?P<title>[^」』]+)[」』]\s*")
-_QUOTED = re.compile(r"[\"“”„'‘](.+)[\"“”’']")
+_CORNERS = re.compile(r"(?P<artist>[^「『《]{1,80}?)\s*[「『《](?P<title>[^」』》]+)[」』》]\s*")
+_KNOWN_CORNERS = re.compile(r"(?P<artist>[^【]{1,80}?)\s*【(?P<title>[^】]+)】\s*")
+_ARTIST_FIRST = re.compile(r"【(?P<artist>[^】]+)】\s*(?P<title>\S.*)")
+_QUOTED = re.compile(r"[\"“”„'‘«「『](.+)[\"“”’'»」』]")
+_ARTIST_AND_QUOTED = re.compile(r"(?P<artist>\S.{0,80}?)\s+(?P<title>'[^']+'|\"[^\"]+\"|‘[^’]+’|“[^”]+”)")
 
 _EXTENSION = re.compile(r"\.(?:mp3|m4a|mp4|aac|flac|opus|ogg|oga|wav|aiff?|webm|wma)$", re.IGNORECASE)
 _DISC_AND_TRACK = re.compile(r"(?P<disc>[1-9])[-.](?P<track>\d{2})(?:\s*[-–—._)]\s*|\s+)(?P<rest>\D.*)")
@@ -82,9 +69,9 @@ def read_bare_title(text: str, *, known: Iterable[str] = (), is_file_name: bool 
     one of them; without, the part before the dash is the artist. Only a file's name begins with a number.
     """
     found = _read_file_name(text) if is_file_name else BareTitle(title=text)
-    title = _without_end(_without_noise(found.title))
-    artist, title = _split(title, tuple(known))
-    title = _unquoted(_without_end(title))
+    plain = without_end(without_noise(found.title))
+    artist, title = _split(plain, tuple(known), speaks_of_video=plain != found.title)
+    title = _unquoted(without_end(title))
     title, featured = split_featured(title)
     main, also_featured = split_featured(artist or "")
     return replace(
@@ -109,6 +96,24 @@ def split_featured(text: str) -> tuple[str, tuple[str, ...]]:
         return text, ()
     featured = (part.strip() for name in names for part in _BETWEEN_FEATURED.split(name))
     return left, tuple(part for part in featured if part)
+
+
+def without_artist(title: str, known: Iterable[str]) -> str:
+    """Take 'Artist - ' away from the start of a title, if that is one of the artists known."""
+    before, after = _at_dash(title)
+    names = {folded(name) for name in known if name}
+    return after if after and names & _spellings(before) and not _VERSION.fullmatch(after) else title
+
+
+def without_place(title: str, position: int | None) -> str:
+    """Take '01 - ' or '01. ' away from the start of a title, if it is the track's place in its list."""
+    match = _DISC_AND_TRACK.fullmatch(title) or _TRACK_FIRST.fullmatch(title)
+    return match["rest"] if match and position and int(match["track"]) == position else title
+
+
+def is_topic(name: str) -> bool:
+    """Whether this is one of the channels that YouTube itself makes of an artist's tracks."""
+    return bool(_TOPIC.search(name))
 
 
 def channel_artist(name: str) -> str:
@@ -137,44 +142,34 @@ def _read_file_name(text: str) -> BareTitle:
     return BareTitle(title=name or text)
 
 
-def _without_noise(text: str) -> str:
-    """Drop the brackets that speak of the video, not of the music."""
-
-    def kept(match: re.Match[str]) -> str:
-        inside = next((group for group in match.groups() if group is not None), "")
-        is_noise = not inside.strip() or (_ONLY_NOISE.fullmatch(inside) and _TELLING_WORD.search(inside))
-        return " " if is_noise else match[0]
-
-    left = " ".join(_BRACKET.sub(kept, text).split())
-    return left or text
-
-
-def _without_end(title: str) -> str:
-    """Drop 'Official Video', 'HD' and the like from the end, as long as something is left."""
-    while True:
-        head, bar, tail = title.rpartition("|")
-        if bar and head.strip() and _ONLY_NOISE.fullmatch(tail.strip()) and _TELLING_WORD.search(tail):
-            shorter = head.rstrip()
-        else:
-            shorter = _PHRASE_AT_END.sub("", title)
-        if shorter == title or not shorter.strip():
-            return title
-        title = shorter
-
-
-def _split(title: str, known: tuple[str, ...]) -> tuple[str | None, str]:
-    """Artist and title on both sides of the first dash, or 'Artist「Title」'."""
+def _split(title: str, known: tuple[str, ...], *, speaks_of_video: bool) -> tuple[str | None, str]:
+    """Artist and title around the first dash, or 'Artist「Title」', or "Artist 'Title'" of a video."""
     names = {folded(name) for name in known}
-    corners = _CORNERS.match(title)
-    if corners and not _DASH.search(title) and (not names or folded(corners["artist"]) in names):
-        return corners["artist"], _joined(corners["title"], title[corners.end() :])
     before, after = _at_dash(title)
-    if not after or _VERSION.fullmatch(after):
+    if not after:
+        return _split_without_dash(title, names, speaks_of_video=speaks_of_video)
+    if _VERSION.fullmatch(after):
         return None, title
     if not names or names & _spellings(before):
         return before, after
-    main_title, _ = split_featured(_without_end(after))
+    main_title, _ = split_featured(without_end(after))
     return (main_title, before) if names & _spellings(main_title) else (None, title)
+
+
+def _split_without_dash(title: str, names: set[str], *, speaks_of_video: bool) -> tuple[str | None, str]:
+    for pattern, is_telling in ((_CORNERS, True), (_KNOWN_CORNERS, False), (_ARTIST_FIRST, False)):
+        match = pattern.match(title)
+        artist = without_end(match["artist"]) if match else ""
+        if match and (folded(artist) in names or (is_telling and not names)):
+            return artist, _joined(match["title"], title[match.end() :])
+    quoted = _ARTIST_AND_QUOTED.fullmatch(title)
+    if quoted and (folded(quoted["artist"]) in names or (speaks_of_video and not names)):
+        return quoted["artist"], quoted["title"]
+    for dash in _LOOSE_DASH.finditer(title):
+        before, after = title[: dash.start()], title[dash.end() :]
+        if after.strip() and folded(before) in names:
+            return before, after
+    return None, title
 
 
 def _at_dash(title: str) -> tuple[str, str]:
@@ -192,7 +187,8 @@ def _spellings(text: str) -> set[str]:
 
 def _joined(title: str, rest: str) -> str:
     """Put what follows a title in corner brackets back behind it, unless that is noise."""
-    return title if _ONLY_NOISE.fullmatch(rest.strip() or "HD") else f"{title} {rest.strip()}"
+    rest = rest.strip()
+    return title if not rest or is_noise(rest) else f"{title} {rest}"
 
 
 def _is_balanced(text: str) -> bool:

@@ -2,16 +2,19 @@
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from mutagen.flac import Picture
+from mutagen.flac import error as FLACError  # noqa: N812  # two kinds of one name
 from mutagen.id3 import PictureType
 from mutagen.ogg import OggPage, error
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
-from music_downloader.library.covers import Cover
-from music_downloader.library.fields import FIELDS, PADDING, Values
+from music_downloader.library.embedded import Cover
+from music_downloader.library.fields import FIELDS, OPUS_GAINS, PADDING, Values
+from music_downloader.library.gain import from_r128, to_r128
 
 _BLOCKS_KEPT = {0, 3, 4}  # stream information, seek table, comments
 
@@ -28,6 +31,24 @@ def read(tags: Any) -> Values:  # noqa: ANN401  # mutagen has no types
         total = first(field.total)
         values[name] = [f"{texts[0]}/{total[0]}"] if texts and total and "/" not in texts[0] else texts
     return values
+
+
+def read_opus(tags: Any) -> Values:  # noqa: ANN401  # as above
+    """Read the comments of an Opus file, whose gains have names and numbers of their own."""
+    values = read(tags)
+    for name, opus_name in OPUS_GAINS.items():
+        texts = tags[opus_name] if opus_name and opus_name in tags else []
+        values[name] = [gain for gain in map(from_r128, texts) if gain]
+    return values
+
+
+def read_pictures(tags: Any) -> list[Picture]:  # noqa: ANN401  # as above
+    """Read the pictures that stand in an Ogg stream's comments; a damaged one is left out."""
+    found: list[Picture] = []
+    for text in tags.get("METADATA_BLOCK_PICTURE", []):
+        with suppress(ValueError, error, FLACError):
+            found.append(Picture(base64.b64decode(text)))
+    return found
 
 
 def write_flac(flac: Any, file: BinaryIO, values: Values, cover: Cover | None) -> None:  # noqa: ANN401  # as above
@@ -49,10 +70,12 @@ def write_ogg(ogg: OggOpus | OggVorbis, file: BinaryIO, values: Values, cover: C
     mutagen's own way to save keeps traces of the old layout, so that equal content wouldn't give equal bytes.
     """
     tags: Any = ogg.tags
-    _fill(tags, values)
+    is_opus = isinstance(ogg, OggOpus)
+    _fill(tags, {name: texts for name, texts in values.items() if not (is_opus and name in OPUS_GAINS)})
+    if is_opus:
+        _fill_opus_gains(tags, values)
     if cover:
         tags["METADATA_BLOCK_PICTURE"] = [base64.b64encode(_picture(cover).write()).decode("ascii")]
-    is_opus = isinstance(ogg, OggOpus)
     old_pages = _header_pages(file, packets=1 if is_opus else 2)
     comments = b"OpusTags" + tags.write(framing=False) if is_opus else b"\x03vorbis" + tags.write()
     packets = [comments + bytes(PADDING), *OggPage.to_packets(old_pages)[1:]]
@@ -85,6 +108,13 @@ def _fill(tags: Any, values: Values) -> None:  # noqa: ANN401  # as above
                 tags[field.total[0]] = [total]
         else:
             tags[field.vorbis] = texts
+
+
+def _fill_opus_gains(tags: Any, values: Values) -> None:  # noqa: ANN401  # as above
+    for name, opus_name in OPUS_GAINS.items():
+        gain = to_r128(values[name][0]) if opus_name and name in values else None
+        if gain:
+            tags[opus_name] = [gain]
 
 
 def _picture(cover: Cover) -> Picture:

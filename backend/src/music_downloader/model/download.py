@@ -34,7 +34,14 @@ _ACTIVE_SUBMISSION = text("status IN ('pending', 'in-progress') AND parent_id IS
 
 
 class Download(Base):
-    """One download of one user, from submission to its end."""
+    """One download of one user, from submission to its end.
+
+    A collection is a row whose URL turned out to hold several tracks; each of them is a row with this one as
+    its parent, at a `position`. Where such a track has no address of its own, `url` is the list's and
+    `item_position` its place there. `fetching` rows have a place at their `host`, `parked` ones wait for it.
+    What only the worker needs is not loaded with a row: `entry` is what the list told of a track, `listing`
+    what it told of itself.
+    """
 
     __tablename__ = "download_history"
     __table_args__ = (
@@ -51,7 +58,12 @@ class Download(Base):
             text("id DESC"),
             postgresql_where=text("parent_id IS NULL"),
         ),
-        Index("ix_download_history_parent", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        Index(
+            "ix_download_history_parent",
+            "parent_id",
+            "status",
+            postgresql_where=text("parent_id IS NOT NULL"),
+        ),
         Index("ix_download_history_track", "track_id", postgresql_where=text("track_id IS NOT NULL")),
         Index(
             "ix_download_history_active",
@@ -59,6 +71,8 @@ class Download(Base):
             "status",
             postgresql_where=text("status IN ('pending', 'in-progress')"),
         ),
+        Index("ix_download_history_fetching", "host", postgresql_where=text("fetching")),
+        Index("ix_download_history_parked", "host", "id", postgresql_where=text("parked")),
     )
 
     id: Mapped[Id]
@@ -89,11 +103,40 @@ class Download(Base):
     error_code: Mapped[ErrorCode | None] = mapped_column(word_column(ErrorCode, name="error_code"))
     error_message: Mapped[str | None] = mapped_column(String(1000))
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    attempts_forgiven: Mapped[int] = mapped_column(server_default=text("0"))
     request_id: Mapped[str | None] = mapped_column(String(128))
+    host: Mapped[str] = mapped_column(String(255), server_default="")
+    fetching: Mapped[bool] = mapped_column(server_default=text("false"))
+    parked: Mapped[bool] = mapped_column(server_default=text("false"))
+    position: Mapped[int | None]
+    item_position: Mapped[int | None]
+    entry: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB(none_as_null=True), deferred=True, deferred_raiseload=True
+    )
+    listing: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB(none_as_null=True), deferred=True, deferred_raiseload=True
+    )
+    listed_at: Mapped[Moment | None]
+    note: Mapped[str | None] = mapped_column(String(500))
+    items_total: Mapped[int | None]
+    items_completed: Mapped[int | None]
+    items_failed: Mapped[int | None]
+    playlist_path: Mapped[str | None] = mapped_column(String(1024))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[CreatedAt] = mapped_column(onupdate=func.now())
     started_at: Mapped[Moment | None]
     completed_at: Mapped[Moment | None]
+
+    @property
+    def items(self) -> dict[str, int] | None:
+        """How a collection's tracks stand; None for a single track."""
+        if self.kind is not DownloadKind.COLLECTION:
+            return None
+        return {
+            "total": self.items_total or 0,
+            "completed": self.items_completed or 0,
+            "failed": self.items_failed or 0,
+        }
 
 
 # One unfinished download of a URL and format per user. The digest keeps long URLs within a B-tree's limit.
@@ -105,3 +148,14 @@ ACTIVE_SUBMISSION_INDEX = Index(
     unique=True,
     postgresql_where=_ACTIVE_SUBMISSION,
 )
+# A track of a list is there once, however often the list is read.
+Index(
+    "uq_download_history_list_entry",
+    Download.parent_id,
+    func.md5(Download.url),
+    func.coalesce(Download.item_position, 0),
+    unique=True,
+    postgresql_where=text("parent_id IS NOT NULL"),
+)
+# Who has had this URL before, to own a track once.
+Index("ix_download_history_landed", func.md5(Download.url), postgresql_where=text("track_id IS NOT NULL"))

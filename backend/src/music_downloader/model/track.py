@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -10,13 +10,19 @@ from music_downloader.model.base import Base, CreatedAt, Id
 
 
 class Track(Base):
-    """One file in the library: where it lies, what it is, and where it came from."""
+    """One file in the library: where it lies, what it is, and where it came from.
+
+    `original` says that the audio is the source's own, never encoded again. `cover_sha256` is the digest of
+    the cover.jpg beside it if that one is ours. `loudness` is what was measured (`blocks`, `peak`), {} where
+    that isn't possible, and None while it hasn't been tried.
+    """
 
     __tablename__ = "tracks"
     __table_args__ = (
         CheckConstraint("size > 0", name="size_positive"),
         Index("ix_tracks_source_source_id", "source", "source_id"),
         Index("ix_tracks_sha256", "sha256"),
+        Index("ix_tracks_unmeasured", "id", postgresql_where=text("loudness IS NULL")),
     )
 
     id: Mapped[Id]
@@ -29,4 +35,9 @@ class Track(Base):
     source: Mapped[str | None] = mapped_column(String(100))
     source_id: Mapped[str | None] = mapped_column(String(500))
     tags: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    original: Mapped[bool] = mapped_column(server_default=text("false"))
+    cover_sha256: Mapped[str | None] = mapped_column(String(64))
+    loudness: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB(none_as_null=True), deferred=True, deferred_raiseload=True
+    )
     created_at: Mapped[CreatedAt]

@@ -3,20 +3,19 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from music_downloader.auth.caller import CurrentUser
 from music_downloader.dependencies import OriginDep, SessionDep, SettingsDep
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.model import Download
+from music_downloader.route.parameter import DownloadId
 from music_downloader.schema.download import DownloadCreate, DownloadPage, DownloadQuery, DownloadRead
 from music_downloader.schema.problem import responses
-from music_downloader.service import history, submission
+from music_downloader.service import control, history, submission
 from music_downloader.service.history import Page
 
 router = APIRouter(prefix="/api", tags=["Downloads"], responses=responses(401, 503))
-
-DownloadId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The download's id", examples=[1])]
 
 
 @router.post(
@@ -97,6 +96,64 @@ async def list_downloads(
 async def get_download(download_id: DownloadId, session: SessionDep, user: CurrentUser) -> Download:
     """Return one of your downloads; another user's is as absent as one that never was."""
     return await history.get(session, user=user, download_id=download_id)
+
+
+@router.post(
+    "/downloads/{download_id}/cancel",
+    response_model=DownloadRead,
+    summary="Cancel a download",
+    operation_id="cancelDownload",
+    responses=responses(404, 409, 422),
+)
+async def cancel_download(
+    download_id: DownloadId, session: SessionDep, user: CurrentUser, origin: OriginDep
+) -> Download:
+    """End a download, or all of a collection that hasn't ended; nothing half-done is left behind."""
+    return await control.cancel(session, user=user, download_id=download_id, origin=origin)
+
+
+@router.post(
+    "/downloads/{download_id}/retry",
+    status_code=202,
+    response_model=DownloadRead,
+    summary="Try a download again",
+    operation_id="retryDownload",
+    responses=responses(404, 409, 422),
+)
+async def retry_download(
+    download_id: DownloadId, session: SessionDep, user: CurrentUser, origin: OriginDep
+) -> Download:
+    """Queue a failed or cancelled download again; of a collection, the tracks that failed."""
+    return await control.retry(session, user=user, download_id=download_id, origin=origin)
+
+
+@router.delete(
+    "/downloads/{download_id}",
+    status_code=204,
+    summary="Delete a download",
+    operation_id="deleteDownload",
+    responses=responses(404, 409, 422),
+)
+async def delete_download(
+    download_id: DownloadId,
+    session: SessionDep,
+    settings: SettingsDep,
+    user: CurrentUser,
+    origin: OriginDep,
+    *,
+    delete_file: Annotated[
+        bool, Query(description="Delete the file too, unless another download still uses it")
+    ] = False,
+) -> None:
+    """Take a download out of the history, a collection with its tracks; files stay unless asked otherwise."""
+    await control.delete(
+        session,
+        user=user,
+        download_id=download_id,
+        delete_file=delete_file,
+        library=settings.output_directory,
+        origin=origin,
+    )
 
 
 def _links(request: Request, page: Page) -> str:

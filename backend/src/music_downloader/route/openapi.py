@@ -10,7 +10,7 @@ from music_downloader.schema.user import LoginRequest
 _TEMPLATE = "#/components/schemas/{model}"
 _TAGS = [
     {"name": "Authentication", "description": "Accounts and sessions"},
-    {"name": "Downloads", "description": "Submitting URLs and following them"},
+    {"name": "Downloads", "description": "Submitting URLs, following them, and fetching what came of them"},
     {"name": "System", "description": "The service itself"},
 ]
 _DESCRIPTION = (

@@ -20,6 +20,7 @@ from music_downloader.errors import (
     NotFoundError,
     ServiceUnavailableError,
     TooManyActiveError,
+    TooManyStreamsError,
 )
 from music_downloader.schema.problem import MEDIA_TYPE, TITLES, FieldProblem, Problem
 
@@ -32,6 +33,7 @@ STATUS_OF: dict[type[MusicDownloaderError], int] = {
     ConflictError: 409,
     InvalidInputError: 422,
     TooManyActiveError: 429,
+    TooManyStreamsError: 429,
     ServiceUnavailableError: 503,
 }
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "60"}, 503: {"Retry-After": "5"}}

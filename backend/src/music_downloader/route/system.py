@@ -11,6 +11,7 @@ from music_downloader.service import health
 router = APIRouter(tags=["System"])
 
 
+@router.head("/", response_model=ServiceRead, include_in_schema=False)
 @router.get("/", response_model=ServiceRead, summary="Say what answers here", operation_id="getService")
 async def get_service(request: Request) -> ServiceRead | Response:
     """Introduce the service; a browser is sent on to its page."""
@@ -22,12 +23,14 @@ async def get_service(request: Request) -> ServiceRead | Response:
     )
 
 
+@router.head("/ui/", include_in_schema=False)
 @router.get("/ui/", include_in_schema=False)
 async def get_page(request: Request) -> Response:
     """Lead to the interactive documentation as long as there is no page of our own."""
     return RedirectResponse(f"{request.scope.get('root_path', '')}/docs", status_code=307)
 
 
+@router.head("/health", include_in_schema=False)
 @router.get(
     "/health",
     summary="Check database, queue, storage, ffmpeg and yt-dlp",
@@ -51,6 +54,7 @@ async def get_health(request: Request, response: Response, settings: SettingsDep
     )
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get(
     "/health/live",
     summary="Tell that the process answers",

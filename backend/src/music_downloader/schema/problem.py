@@ -35,6 +35,7 @@ TITLES = {
     405: "Method not allowed",
     409: "Clashes with what is there",
     413: "Too large a body",
+    416: "No such part",
     422: "The input can't be used",
     429: "Too many at once",
     500: "A fault of the service",

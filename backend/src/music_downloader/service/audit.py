@@ -31,6 +31,10 @@ class Action(StrEnum):
     COMPLETE = "download.complete"
     FAIL = "download.fail"
     POSTPONE = "download.postpone"
+    EXPAND = "download.expand"
+    CANCEL = "download.cancel"
+    RETRY = "download.retry"
+    DELETE = "download.delete"
     CREATE_USER = "user.create"
 
 

@@ -1,21 +1,22 @@
 """How a download moves from state to state. Whoever loses a race sees no row and leaves it at that.
 
-An attempt is the fence: a worker that was
-believed dead, and comes back, holds an old number and changes nothing.
+An attempt is the fence: a worker that was believed dead, and comes back, holds an old number and changes
+nothing. Locks are taken in one order: a collection, its track, the host.
 """
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, Update, bindparam, func, select, text, update
+from sqlalchemy import BindParameter, Integer, Row, Update, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.errors import DownloadFailedError
-from music_downloader.jobs import RUN_DOWNLOAD, enqueue
-from music_downloader.model import Download, DownloadStatus, Outcome
-from music_downloader.service import audit
+from music_downloader.jobs import enqueue_download
+from music_downloader.model import Download, DownloadKind, DownloadStatus, Outcome
+from music_downloader.service import audit, collection, host
 from music_downloader.service.audit import Action
 
 MAX_ATTEMPTS = 4
@@ -39,9 +40,15 @@ class Claim:
 
     download_id: int
     user_id: int
+    parent_id: int | None
+    kind: DownloadKind
     attempt: int
+    forgiven: int
     url: str
+    item_position: int | None
+    position: int | None
     audio_format: AudioFormat
+    entry: Mapping[str, Any] | None
     request_id: str | None
 
     @classmethod
@@ -50,11 +57,22 @@ class Claim:
         return cls(
             download_id=download_id,
             user_id=row.user_id,
+            parent_id=row.parent_id,
+            kind=row.kind,
             attempt=row.attempts,
+            forgiven=row.attempts_forgiven,
             url=row.url,
+            item_position=row.item_position,
+            position=row.position,
             audio_format=row.format,
+            entry=row.entry,
             request_id=row.request_id,
         )
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no other attempt follows by itself; those before a person's own retry don't count."""
+        return self.attempt - self.forgiven >= MAX_ATTEMPTS
 
     @property
     def resource(self) -> str:
@@ -90,25 +108,59 @@ def _move(download_id: int | BindParameter[int], to: DownloadStatus, **values: o
 
 
 # Between a submission and its start stands little else than this, so it is put together once.
-_CLAIM = _move(
-    bindparam("download_id"),
-    IN_PROGRESS,
-    attempts=Download.attempts + 1,
-    started_at=func.coalesce(Download.started_at, func.now()),
-    progress={"phase": "resolving", "percent": 0},
-    error_code=None,
-    error_message=None,
-).returning(Download.user_id, Download.attempts, Download.url, Download.format, Download.request_id)
+_CLAIM = (
+    _move(
+        bindparam("download_id"),
+        IN_PROGRESS,
+        attempts=Download.attempts + 1,
+        started_at=func.coalesce(Download.started_at, func.now()),
+        progress={"phase": "resolving", "percent": 0},
+        error_code=None,
+        error_message=None,
+        fetching=True,
+        parked=False,
+    )
+    .where(host.has_place(bindparam("places", type_=Integer)))
+    .returning(
+        Download.user_id,
+        Download.parent_id,
+        Download.kind,
+        Download.attempts,
+        Download.attempts_forgiven,
+        Download.url,
+        Download.item_position,
+        Download.position,
+        Download.format,
+        Download.entry,
+        Download.request_id,
+    )
+)
 
 
-async def claim(session: AsyncSession, *, download_id: int) -> Claim | None:
-    """Take a pending download for one attempt; None when it isn't pending (any more)."""
-    row = (await session.execute(_CLAIM, {"download_id": download_id})).one_or_none()
+async def claim(session: AsyncSession, *, download_id: int, places: int) -> Claim | None:
+    """Take a pending download for one attempt; None when it isn't pending (any more), or is parked now.
+
+    At most `places` tracks are fetched from one host at a time.
+    """
+    await host.take_turn(session, download_id=download_id)
+    row = (await session.execute(_CLAIM, {"download_id": download_id, "places": places})).one_or_none()
     if row is None:
+        await host.park(session, download_id=download_id)
         return None
     claimed = Claim.of(row, download_id=download_id)
     await _record(session, claimed, Action.START, Outcome.SUCCESS, {"attempt": claimed.attempt})
     return claimed
+
+
+async def still_held(session: AsyncSession, claims: Sequence[Claim]) -> set[int]:
+    """Return the ids of those downloads whose attempt is still the current one."""
+    held = await session.execute(
+        select(Download.id, Download.attempts).where(
+            Download.id.in_([claimed.download_id for claimed in claims]), Download.status == IN_PROGRESS
+        )
+    )
+    current = {(row.id, row.attempts) for row in held}
+    return {claimed.download_id for claimed in claims if (claimed.download_id, claimed.attempt) in current}
 
 
 async def note_progress(session: AsyncSession, claimed: Claim, progress: dict[str, Any]) -> None:
@@ -129,7 +181,12 @@ async def note_progress(session: AsyncSession, claimed: Claim, progress: dict[st
 
 
 async def hold(session: AsyncSession, claimed: Claim) -> bool:
-    """Lock the row for the rest of the transaction; False when the attempt is no longer the current one."""
+    """Lock the row for the rest of the transaction, and its collection before it.
+
+    False when the attempt is no longer the current one.
+    """
+    if claimed.parent_id is not None:
+        await collection.lock(session, claimed.parent_id)
     statement = select(Download.id).where(
         Download.id == claimed.download_id,
         Download.status == IN_PROGRESS,
@@ -149,6 +206,7 @@ async def complete(session: AsyncSession, claimed: Claim, landed: Landed) -> boo
         **{name: getattr(landed, name) for name in Landed.__slots__},
     )
     if moved:
+        await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
         facts = {"path": landed.file_path, "size": landed.file_size, "attempt": claimed.attempt}
         await _record(session, claimed, Action.COMPLETE, Outcome.SUCCESS, facts)
     return moved
@@ -163,16 +221,19 @@ async def fail(
     """
     said = {"error_code": error.code, "error_message": audit.storable(error.detail, limit=1000)}
     facts: dict[str, object] = {"code": error.code.value, "detail": error.detail, "attempt": claimed.attempt}
-    if error.transient and claimed.attempt < MAX_ATTEMPTS:
+    if error.transient and not claimed.is_last:
         jitter = random.random()  # noqa: S311 - it spreads load and guards nothing
-        delay = backoff(claimed.attempt, base=retry_delay, asked=error.retry_after, jitter=jitter)
+        attempt = claimed.attempt - claimed.forgiven
+        delay = backoff(attempt, base=retry_delay, asked=error.retry_after, jitter=jitter)
         if not await _end(session, claimed, PENDING, progress=None, **said):
             return None
-        await enqueue(session, RUN_DOWNLOAD, delay=delay, arguments={"download_id": claimed.download_id})
+        await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+        await _enqueue(session, claimed, delay=delay)
         await _record(session, claimed, Action.POSTPONE, Outcome.FAILURE, {**facts, "delay": round(delay, 1)})
         return PENDING
     if not await _end(session, claimed, FAILED, completed_at=func.clock_timestamp(), progress=None, **said):
         return None
+    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
     await _record(session, claimed, Action.FAIL, Outcome.FAILURE, facts)
     return FAILED
 
@@ -181,7 +242,8 @@ async def hand_back(session: AsyncSession, claimed: Claim) -> bool:
     """Give an attempt back that a shutdown cut short, without counting it."""
     if not await _end(session, claimed, PENDING, progress=None, attempts=claimed.attempt - 1):
         return False
-    await enqueue(session, RUN_DOWNLOAD, arguments={"download_id": claimed.download_id})
+    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt - 1)
+    await _enqueue(session, claimed)
     return True
 
 
@@ -196,10 +258,20 @@ def backoff(attempt: int, *, base: float, asked: float | None, jitter: float) ->
 
 
 async def _end(session: AsyncSession, claimed: Claim, to: DownloadStatus, **values: object) -> bool:
+    if claimed.parent_id is not None:
+        await collection.lock(session, claimed.parent_id)
     statement = _move(claimed.download_id, to, **values).where(
         Download.status == IN_PROGRESS, Download.attempts == claimed.attempt
     )
-    return await session.scalar(statement.returning(Download.id)) is not None
+    if await session.scalar(statement.returning(Download.id)) is None:
+        return False
+    if claimed.parent_id is not None:
+        await collection.settle(session, claimed.parent_id)
+    return True
+
+
+async def _enqueue(session: AsyncSession, claimed: Claim, *, delay: float = 0) -> None:
+    await enqueue_download(session, claimed.download_id, of_a_list=claimed.parent_id is not None, delay=delay)
 
 
 async def _record(

@@ -1,42 +1,208 @@
 """The library's rows: one a file, whoever asked for it first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Select, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased, undefer
 
-from music_downloader.model import Track
+from music_downloader.config.audio import AudioFormat
+from music_downloader.errors import NoFileError
+from music_downloader.jobs import MEASURE, enqueue
+from music_downloader.library.tags import TrackTags
+from music_downloader.model import Download, DownloadStatus, Track, User
+from music_downloader.service import history
+from music_downloader.service.download import Landed
+
+_LOCKS = 0x736F6E67  # keeps these advisory locks apart from others
+_MOST_CANDIDATES = 5
+# A track in one of these codecs is what a format asks for; `best` asks for the source's own, whichever it is.
+_CODECS = {
+    AudioFormat.MP3: ("mp3",),
+    AudioFormat.M4A: ("aac", "alac"),
+    AudioFormat.OPUS: ("opus",),
+    AudioFormat.FLAC: ("flac",),
+}
 
 
-async def record_track(
-    session: AsyncSession,
-    *,
-    path: str,
-    sha256: str,
-    size: int,
-    codec: str,
-    bitrate: int | None,
-    duration: float | None,
-    source: str | None,
-    source_id: str | None,
-    tags: Mapping[str, Any],
-) -> int:
-    """Return the id of the row for the file at `path`, made or brought up to date."""
-    facts = {
-        "sha256": sha256,
-        "size": size,
-        "codec": codec,
-        "bitrate": bitrate,
-        "duration": duration,
-        "source": source,
-        "source_id": source_id,
-        "tags": dict(tags),
-    }
+async def had_before(
+    session: AsyncSession, *, url: str, item_position: int | None, audio_format: AudioFormat
+) -> Sequence[Track]:
+    """Return the tracks that this URL brought before in what `audio_format` asks for, the newest first."""
+    earlier = aliased(Download)
+    return await _candidates(
+        session,
+        audio_format,
+        select(Track).where(
+            exists().where(
+                earlier.track_id == Track.id,
+                func.md5(earlier.url) == func.md5(url),
+                earlier.url == url,
+                earlier.item_position.is_not_distinct_from(item_position),
+            )
+        ),
+    )
+
+
+async def from_source(
+    session: AsyncSession, *, source: str, source_id: str, audio_format: AudioFormat
+) -> Sequence[Track]:
+    """Return the tracks with this identity at their source, in what `audio_format` asks for, newest first."""
+    return await _candidates(
+        session, audio_format, select(Track).where(Track.source == source, Track.source_id == source_id)
+    )
+
+
+async def take_turn(session: AsyncSession, *, source: str, source_id: str) -> None:
+    """Lock a track's identity for the rest of the transaction: two workers don't file it twice."""
+    await session.execute(select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(f"{source} {source_id}"))))
+
+
+async def keep(session: AsyncSession, track_id: int) -> Track | None:
+    """Return a track, neither deleted nor written anew in this transaction; None if it is gone."""
+    track: Track | None = await session.scalar(
+        select(Track)
+        .where(Track.id == track_id)
+        .with_for_update(read=True)
+        .execution_options(populate_existing=True)
+    )
+    return track
+
+
+def landed(track: Track) -> Landed:
+    """Return what a download's row says when it points at this track."""
+    values = track.tags.get("values", {})
+    tags = TrackTags(
+        title=values.get("title") or "",
+        artists=tuple(values.get("artists") or ()),
+        album=values.get("album"),
+        album_artists=tuple(values.get("album_artists") or ()),
+        track_number=values.get("track_number"),
+    )
+    return Landed(
+        track_id=track.id,
+        title=tags.title,
+        artist=tags.artist,
+        album=tags.album,
+        album_artist=tags.album_artist or None,
+        track_number=tags.track_number,
+        duration=track.duration,
+        codec=track.codec,
+        bitrate=track.bitrate,
+        file_path=track.path,
+        file_size=track.size,
+    )
+
+
+async def record_track(session: AsyncSession, *, path: str, **facts: object) -> Track:
+    """Return the row for the file at `path`, made or brought up to date with `facts`, its columns."""
     statement = (
         insert(Track)
         .values(path=path, **facts)
         .on_conflict_do_update(index_elements=[Track.path], set_=facts)
-        .returning(Track.id)
+        .returning(Track)
     )
-    return (await session.scalars(statement)).one()
+    track: Track = (await session.scalars(select(Track).from_statement(statement))).one()
+    return track
+
+
+async def rewritten(session: AsyncSession, *, track_id: int, **facts: object) -> None:
+    """Note that a track's file was written anew, here and in every download that points at it."""
+    await session.execute(update(Track).where(Track.id == track_id).values(**facts))
+    if "size" in facts:
+        await session.execute(
+            update(Download).where(Download.track_id == track_id).values(file_size=facts["size"])
+        )
+
+
+async def held(session: AsyncSession, *, track_id: int) -> Track | None:
+    """Lock a track for the rest of the transaction and return it as it is now."""
+    track: Track | None = await session.scalar(
+        select(Track).where(Track.id == track_id).with_for_update(key_share=True)
+    )
+    return track
+
+
+async def measured(session: AsyncSession, *, track_id: int) -> Track | None:
+    """Return a track with what is known of its loudness."""
+    track: Track | None = await session.scalar(
+        select(Track).where(Track.id == track_id).options(undefer(Track.loudness))
+    )
+    return track
+
+
+async def tracks_of(session: AsyncSession, *, collection_id: int) -> Sequence[Track]:
+    """Return the tracks that a collection has brought so far, in its order, with their loudness."""
+    tracks = await session.scalars(
+        select(Track)
+        .join(Download, Download.track_id == Track.id)
+        .where(Download.parent_id == collection_id, Download.status == DownloadStatus.COMPLETED)
+        .options(undefer(Track.loudness))
+        .order_by(Download.position, Download.id)
+    )
+    return tracks.all()
+
+
+async def queue_unmeasured(session: AsyncSession, *, before: datetime, most: int) -> int:
+    """Queue the measuring of tracks that nobody has got to since `before`; return how many.
+
+    None are, while others wait still.
+    """
+    waiting = await session.scalar(
+        text("SELECT 1 FROM procrastinate_jobs WHERE task_name = :name AND status = 'todo' LIMIT 1"),
+        {"name": MEASURE},
+    )
+    if waiting is not None:
+        return 0
+    unmeasured = await session.scalars(
+        select(Track.id)
+        .where(Track.loudness.is_(None), Track.created_at < before)
+        .order_by(Track.id)
+        .limit(most)
+    )
+    found = unmeasured.all()
+    for track_id in found:
+        await enqueue(session, MEASURE, arguments={"track_id": track_id})
+    return len(found)
+
+
+async def note_loudness(session: AsyncSession, *, track_id: int, loudness: Mapping[str, Any]) -> None:
+    """Keep what was measured; {} says that it can't be."""
+    await session.execute(update(Track).where(Track.id == track_id).values(loudness=dict(loudness)))
+
+
+async def file_of(session: AsyncSession, *, user: User, download_id: int) -> Track:
+    """Return the track that a download of the user's has brought; NoFileError while there is none."""
+    download = await history.get(session, user=user, download_id=download_id)
+    track = await session.get(Track, download.track_id) if download.track_id is not None else None
+    if track is None:
+        raise NoFileError
+    return track
+
+
+async def cover_of(session: AsyncSession, *, user: User, download_id: int) -> Track:
+    """Return the track whose cover a download shows: of a collection, its first completed one."""
+    download = await history.get(session, user=user, download_id=download_id)
+    if download.items is None:
+        return await file_of(session, user=user, download_id=download_id)
+    first = await session.scalar(
+        select(Track)
+        .join(Download, Download.track_id == Track.id)
+        .where(Download.parent_id == download.id, Download.status == DownloadStatus.COMPLETED)
+        .order_by(Download.position)
+        .limit(1)
+    )
+    if first is None:
+        raise NoFileError
+    return first
+
+
+async def _candidates(
+    session: AsyncSession, audio_format: AudioFormat, tracks: Select[Track]
+) -> Sequence[Track]:
+    codecs = _CODECS.get(audio_format)
+    fits = Track.original if codecs is None else Track.codec.in_(codecs)
+    return (await session.scalars(tracks.where(fits).order_by(Track.id.desc()).limit(_MOST_CANDIDATES))).all()

@@ -2,24 +2,26 @@
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import undefer
 
 from music_downloader.errors import DownloadFailedError, ErrorCode
-from music_downloader.jobs import RUN_DOWNLOAD, enqueue
+from music_downloader.jobs import RUN_DOWNLOAD, enqueue_download
 from music_downloader.model import ACTIVE, Download, DownloadStatus
-from music_downloader.service import download
-from music_downloader.service.download import MAX_ATTEMPTS, Claim
+from music_downloader.service import collection, download, host
+from music_downloader.service.download import Claim
 
 _MOST_AT_ONCE = 1000
 _FIND = text(
-    """
+    f"""
     SELECT id FROM download_history
-    WHERE status IN ('pending', 'in-progress') AND kind = 'track' AND NOT EXISTS (
+    WHERE status IN ('pending', 'in-progress') AND (kind = 'track' OR listed_at IS NULL)
+    AND {host.FORGOTTEN} AND NOT EXISTS (
         SELECT FROM procrastinate_jobs
         WHERE task_name = :task AND status IN ('todo', 'doing')
         AND (args ->> 'download_id')::bigint = download_history.id
     )
     ORDER BY id LIMIT :most
-    """
+    """  # noqa: S608 - a constant of ours
 )
 
 
@@ -39,19 +41,26 @@ async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus 
 
     Returns the status it has now; None when somebody else was quicker.
     """
+    parent_id = await session.scalar(select(Download.parent_id).where(Download.id == download_id))
+    if parent_id is not None:
+        await collection.lock(session, parent_id)
     row = await session.scalar(
-        select(Download).where(Download.id == download_id).with_for_update(skip_locked=True)
+        select(Download)
+        .where(Download.id == download_id)
+        .options(undefer(Download.entry))
+        .with_for_update(skip_locked=True)
     )
     if row is None or download_id not in await find(session):
         return None
     if row.status is DownloadStatus.PENDING:
-        await enqueue(session, RUN_DOWNLOAD, arguments={"download_id": download_id})
+        row.parked = False
+        await enqueue_download(session, download_id, of_a_list=row.parent_id is not None)
         return DownloadStatus.PENDING
     orphan = Claim.of(row, download_id=download_id)
     error = DownloadFailedError(
         ErrorCode.INTERNAL,
         "The worker died while it was at this download."
-        + (" It isn't tried again." if orphan.attempt >= MAX_ATTEMPTS else ""),
+        + (" It isn't tried again." if orphan.is_last else ""),
         transient=True,
     )
     return await download.fail(session, orphan, error, retry_delay=0)

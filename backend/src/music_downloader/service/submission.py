@@ -1,12 +1,14 @@
 """Accepting a URL: the row, its audit entry and its job, all or none."""
 
+from urllib.parse import urlsplit
+
 from sqlalchemy import BigInteger, Integer, String, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.errors import ServiceUnavailableError, TooManyActiveError
-from music_downloader.jobs import RUN_DOWNLOAD, enqueue
+from music_downloader.jobs import enqueue_download
 from music_downloader.model import ACTIVE, Download, User
 from music_downloader.service import audit
 from music_downloader.service.audit import Action, Origin
@@ -18,19 +20,23 @@ _TRIES = 3
 _UNFINISHED = (
     select(func.count())
     .select_from(Download)
-    .where(Download.user_id == bindparam("owner"), Download.status.in_(ACTIVE))
-    .scalar_subquery()
+    .where(
+        Download.user_id == bindparam("owner", type_=BigInteger),
+        Download.parent_id.is_(None),
+        Download.status.in_(ACTIVE),
+    )
 )
 _INSERT = select(Download).from_statement(
     insert(Download)
     .from_select(
-        ["user_id", "url", "format", "request_id"],
+        ["user_id", "url", "host", "format", "request_id"],
         select(
             bindparam("owner", type_=BigInteger),
             bindparam("url", type_=String),
+            bindparam("host", type_=String),
             bindparam("wanted", type_=Download.format.type),
             bindparam("request_id", type_=String),
-        ).where(bindparam("max_active", type_=Integer) > _UNFINISHED),
+        ).where(bindparam("max_active", type_=Integer) > _UNFINISHED.scalar_subquery()),
     )
     .on_conflict_do_nothing(
         index_elements=[Download.user_id, Download.format, func.md5(Download.url)],
@@ -52,15 +58,15 @@ async def submit(
     """Queue one URL; return its download and whether it is new.
 
     The same URL and format by the same user while one is still unfinished gives that one. Raises
-    TooManyActiveError when the user has `max_active` unfinished downloads already; submissions that arrive in
-    the same moment may pass it by a few.
+    TooManyActiveError when the user has `max_active` unfinished submissions already, a collection being one;
+    those that arrive in the same moment may pass it by a few.
     """
     for _ in range(_TRIES):
         download = await _insert(
             session, owner=owner, url=url, audio_format=audio_format, max_active=max_active, origin=origin
         )
         if download is not None:
-            await enqueue(session, RUN_DOWNLOAD, arguments={"download_id": download.id})
+            await enqueue_download(session, download.id)
             await audit.record(
                 session,
                 Action.SUBMIT,
@@ -73,7 +79,7 @@ async def submit(
         existing = await _unfinished(session, owner=owner, url=url, audio_format=audio_format)
         if existing is not None:
             return existing, False
-        if await _count_unfinished(session, owner=owner) >= max_active:
+        if (await session.scalar(_UNFINISHED, {"owner": owner.id}) or 0) >= max_active:
             raise TooManyActiveError
     raise ServiceUnavailableError
 
@@ -92,6 +98,7 @@ async def _insert(
         {
             "owner": owner.id,
             "url": url,
+            "host": host_of(url),
             "wanted": audio_format,
             "request_id": origin.request_id,
             "max_active": max_active,
@@ -116,10 +123,6 @@ async def _unfinished(
     return found
 
 
-async def _count_unfinished(session: AsyncSession, *, owner: User) -> int:
-    unfinished = await session.scalar(
-        select(func.count())
-        .select_from(Download)
-        .where(Download.user_id == owner.id, Download.status.in_(ACTIVE))
-    )
-    return unfinished or 0
+def host_of(url: str) -> str:
+    """Return the host that a URL names, as politeness counts it."""
+    return (urlsplit(url).hostname or "")[:255]

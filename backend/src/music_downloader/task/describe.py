@@ -1,13 +1,18 @@
 """From what the engine learned to what the library writes: the two rooms don't know each other."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from music_downloader.engine.source import SourceInfo
+from music_downloader.engine.source import SourceInfo, Thumbnail
 from music_downloader.errors import DownloadFailedError
-from music_downloader.library.rules import SourceFacts, describe
+from music_downloader.library.albums import AlbumFacts
+from music_downloader.library.facts import SourceFacts, merged
+from music_downloader.library.rules import describe
 from music_downloader.library.tags import TrackTags, read_tags
 
-_DIRECT = "generic"
+# What extractors without a site of their own are called: the page or the file is all that they know.
+NO_SITE = frozenset({"", "generic", "html5"})
 
 
 def read_source_tags(path: Path) -> TrackTags | None:
@@ -18,25 +23,53 @@ def read_source_tags(path: Path) -> TrackTags | None:
         return None  # a container without tags of its own (webm, a stream); what the source says is enough
 
 
-def describe_fetched(info: SourceInfo, file_tags: TrackTags | None) -> tuple[TrackTags, dict[str, str]]:
-    """Return the tags for a fetched track, and for each where it came from."""
-    facts = SourceFacts(
+def source_facts(info: SourceInfo) -> SourceFacts:
+    """Return the engine's words as the library's."""
+    has_no_site = info.extractor.lower() in NO_SITE
+    return SourceFacts(
         title=info.title,
         track=info.track,
         artists=info.artists,
         album=info.album,
         album_artists=info.album_artists,
         track_number=info.track_number,
+        track_count=info.track_count,
         disc_number=info.disc_number,
         release_date=info.release_date,
         release_year=info.release_year,
+        upload_date=info.upload_date,
         genres=info.genres,
         uploader=info.uploader,
         channel=info.channel,
         webpage_url=info.webpage_url,
-        extractor=info.extractor,
+        extractor="generic" if has_no_site else info.extractor,
         source_id=info.source_id,
         isrc=info.isrc,
-        is_direct_file=info.extractor == _DIRECT,
+        album_type=info.album_type,
+        file_name=info.file_name if has_no_site and not info.is_direct else None,
+        is_direct_file=has_no_site and info.is_direct,
     )
-    return describe(info=facts, file_tags=file_tags)
+
+
+def describe_fetched(
+    info: SourceInfo, file_tags: TrackTags | None, entry: Mapping[str, Any] | None
+) -> tuple[TrackTags, dict[str, str]]:
+    """Return the tags for a fetched track, and for each where it came from.
+
+    `entry` is what the list told that the track is of: `said` (a SourceInfo), `album` and the `place` in it.
+    """
+    facts = source_facts(info)
+    if entry is None:
+        return describe(info=facts, file_tags=file_tags)
+    said = SourceInfo.from_json(entry["said"])
+    album = AlbumFacts.from_json(entry["album"]) if entry["album"] else None
+    return describe(
+        info=merged(facts, source_facts(said)), file_tags=file_tags, album=album, position=entry["place"]
+    )
+
+
+def thumbnails(info: SourceInfo, entry: Mapping[str, Any] | None) -> tuple[Thumbnail, ...]:
+    """Return the pictures that a track's page offers, or else its list."""
+    if info.thumbnails or entry is None:
+        return info.thumbnails
+    return SourceInfo.from_json(entry["said"]).thumbnails

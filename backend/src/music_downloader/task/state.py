@@ -1,25 +1,38 @@
 """What a worker hands to its jobs."""
 
+import asyncio
 from asyncio import Semaphore
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from procrastinate import JobContext
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
+from music_downloader.service.download import Claim
+from music_downloader.task.cover import Covers
 
 _KEY = "state"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """An attempt under way in this worker."""
+
+    claimed: Claim
+    work: asyncio.Task[None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerState:
-    """One worker's parts, built once by the worker's composition root."""
+    """One worker's parts, built once by the worker's composition root; `running` is kept by download id."""
 
     settings: Settings
     sessionmaker: async_sessionmaker[AsyncSession]
     engine: Engine
     fetches: Semaphore
+    covers: Covers = field(default_factory=Covers)
+    running: dict[int, Running] = field(default_factory=dict)
 
     def as_context(self) -> dict[str, object]:
         """Return what the queue passes on to each job."""
@@ -32,3 +45,22 @@ class WorkerState:
         if not isinstance(state, cls):
             raise TypeError("the worker was started without its state")
         return state
+
+
+class FetchPlace:
+    """One of the places for fetching, given back as soon as the source has sent all it has."""
+
+    def __init__(self, fetches: Semaphore) -> None:
+        self._fetches = fetches
+        self._is_held = False
+
+    async def take(self) -> None:
+        """Wait until a place is free."""
+        await self._fetches.acquire()
+        self._is_held = True
+
+    def leave(self) -> None:
+        """Give the place back; nothing happens the second time."""
+        if self._is_held:
+            self._is_held = False
+            self._fetches.release()

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from procrastinate import App, JobContext
 from procrastinate.jobs import Status
 
-from music_downloader.jobs import CLEAN_UP, RESCUE, UPKEEP
+from music_downloader.jobs import CLEAN_UP, QUIET, RESCUE, UPKEEP
 from music_downloader.library.filing import remove_staging, staging_left_since
-from music_downloader.service import cleanup, orphanage
+from music_downloader.service import cleanup, library, orphanage
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task.state import WorkerState
 
@@ -18,6 +18,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 _EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
 _STAGING_KEPT_SECONDS = 24 * 3600
+_LEFT_ALONE = timedelta(hours=1)
+_MOST_MEASURED = 100
 _EVERY_TEN_SECONDS = "* * * * * */10"
 
 
@@ -37,6 +39,9 @@ async def clean_up(context: JobContext, timestamp: int) -> None:
     async with WorkerState.of(context).sessionmaker.begin() as session:
         removed = await cleanup.remove_expired_tokens(session, now=datetime.now(UTC))
         unfinished = await orphanage.unfinished(session)
+        if WorkerState.of(context).settings.replaygain:
+            longer_ago = datetime.now(UTC) - _LEFT_ALONE
+            await library.queue_unmeasured(session, before=longer_ago, most=_MOST_MEASURED)
     if removed:
         log.info("tokens.removed", count=removed)
     root = WorkerState.of(context).settings.output_directory
@@ -52,9 +57,12 @@ async def rescue(context: JobContext, timestamp: int) -> None:
     state = WorkerState.of(context)
     manager = context.app.job_manager
     stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=SILENT_AFTER_SECONDS)
-    for job in stalled:  # the job of a dead worker goes; its download is then one without a job
-        await manager.finish_job(job, status=Status.ABORTED, delete_job=True)
-        log.warning("worker.died", job=job.task_name, download_id=job.task_kwargs.get("download_id"))
+    for job in stalled:
+        log.warning("worker.died", job=job.task_name, **job.task_kwargs)
+        if job.queue == QUIET:
+            await manager.retry_job(job)
+        else:  # the job of a dead worker goes; its download is then one without a job
+            await manager.finish_job(job, status=Status.ABORTED, delete_job=True)
     async with state.sessionmaker() as session:
         orphans = await orphanage.find(session)
     for download_id in orphans:

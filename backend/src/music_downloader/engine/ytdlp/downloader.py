@@ -5,11 +5,11 @@ pass from one download to the next.
 """
 
 import itertools
-import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import yt_dlp
 from yt_dlp.downloader import get_suitable_downloader
@@ -18,15 +18,18 @@ from yt_dlp.downloader.hls import HlsFD
 from yt_dlp.downloader.http import HttpFD
 from yt_dlp.downloader.ism import IsmFD
 from yt_dlp.networking.exceptions import HTTPError
-from yt_dlp.utils import MEDIA_EXTENSIONS, PlaylistEntries
+from yt_dlp.utils import MEDIA_EXTENSIONS
 
-from music_downloader.engine.order import ChildOrder, Progress
+from music_downloader.engine.faults import Fault
+from music_downloader.engine.order import ChildOrder, Emit, Item, PictureOrder, Progress
 from music_downloader.engine.source import SourceInfo
+from music_downloader.engine.ytdlp import listing, pictures
+from music_downloader.engine.ytdlp.reporting import Logger, Meter
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
-_PROGRESS_INTERVAL: Final = 0.5
-_MAX_WARNINGS: Final = 20
 _MAX_DEPTH: Final = 5
+_ASKED_FOR_NOTHING_MORE: Final = 2
+_LEFT_THE_LIST: Final = Fault(code=ErrorCode.NOT_FOUND, detail="This track isn't in the list any more.")
 _NATIVE: Final = (HttpFD, HlsFD, DashSegmentsFD, IsmFD)
 _SAFE_EXTENSIONS: Final = frozenset({*MEDIA_EXTENSIONS.audio, *MEDIA_EXTENSIONS.video, "ts"})
 _OPTIONS: Final[dict[str, Any]] = {
@@ -56,21 +59,17 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 
 
-class Emit(Protocol):
-    """Sends one event to whoever ordered the download."""
-
-    def __call__(self, event: str, **facts: object) -> None:
-        """Send `event` with its facts, which are JSON types."""
-
-
 class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
     """A `YoutubeDL` that takes one track, in one pass, and refuses what it must before it downloads."""
 
     def __init__(self) -> None:
-        super().__init__({**_OPTIONS, "logger": _Logger(None), "match_filter": self._judge})
+        super().__init__({**_OPTIONS, "logger": Logger(None), "match_filter": self._judge})
         self._order: ChildOrder | None = None
-        self._meter: _Meter | None = None
+        self._emit: Emit = _nobody
+        self._meter: Meter | None = None
         self._depth = 0
+        self._sought: Item | None = None
+        self._listed = False
         self.transfers_from_elsewhere = False
         self.last_refusal: HTTPError | None = None
         self.taken: dict[str, Any] | None = None
@@ -90,23 +89,33 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         handler = self._request_director.handlers["Urllib"]
         handler._SUPPORTED_URL_SCHEMES = ("http", "https", "data")  # noqa: SLF001 - no FTP
 
-    def fetch(self, order: ChildOrder, emit: Emit) -> None:
-        """Extract and download `order.url` into the current folder and emit what happens.
+    def fetch(self, order: ChildOrder | PictureOrder, emit: Emit) -> None:
+        """Fetch a track or a picture into the current folder, or tell the list it is, and emit it all.
 
         Raises what yt-dlp raises; the caller judges it.
         """
-        self._order = order
-        self.params["logger"] = _Logger(emit)
-        self.params["noplaylist"] = order.single
         self._use_proxy(order.proxy)
+        if isinstance(order, PictureOrder):
+            pictures.save(self, order, emit)
+        else:
+            self._fetch_track(order, emit)
+
+    def _fetch_track(self, order: ChildOrder, emit: Emit) -> None:
+        self._order = order
+        self._emit = emit
+        self._sought = order.item
+        self.params["logger"] = Logger(emit)
+        self.params["noplaylist"] = order.single
         if not order.url.startswith(("http://", "https://")):
             raise DownloadFailedError(
                 ErrorCode.UNSUPPORTED_URL, "Only http and https URLs can be downloaded."
             )
         emit("progress", **asdict(Progress(phase="resolving")))
-        meter = self._meter = _Meter(order, emit)
+        meter = self._meter = Meter(order, emit)
         self.add_progress_hook(meter)
         self.extract_info(order.url)
+        if self._listed:
+            return
         if self.taken is None or not self.taken.get("filepath"):
             raise DownloadFailedError(ErrorCode.NO_AUDIO, "There is no audio at this URL.")
         meter.finish()
@@ -127,16 +136,69 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         download: bool = True,  # noqa: FBT001, FBT002 - as yt-dlp has it
         extra_info: Any = None,  # noqa: ANN401 - as yt-dlp has it
     ) -> Any:  # noqa: ANN401 - as yt-dlp has it
-        """Take the only entry of a list that has one; anything else goes on as usual."""
-        if ie_result.get("_type") not in ("playlist", "multi_video"):
+        """Take the entry that is wanted, or the only one, or tell the list; what isn't a list is as usual."""
+        if ie_result.get("_type") not in listing.LISTS:
             return super().process_ie_result(ie_result, download, extra_info)
         self._depth += 1
-        entry = _only_entry(self, ie_result, self._depth)
+        entry = self._one_of(ie_result)
+        if entry is None:
+            return ie_result
         extra = {**self._playlist_infodict(ie_result, n_entries=1), "playlist_index": 1}
         return self.process_ie_result(entry, download, {**extra, **(extra_info or {})})
 
+    def _one_of(self, ie_result: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the entry to go on with; None when the list was told instead."""
+        most = self._order.max_items if self._order else None
+        reach = max(most or 0, self._sought.position if self._sought else 0, _ASKED_FOR_NOTHING_MORE)
+        entries = listing.Flattened(self, ie_result, most=reach)
+        first = list(itertools.islice(entries, 2))
+        if not first or self._depth > _MAX_DEPTH:
+            raise DownloadFailedError(ErrorCode.NO_AUDIO, "There is no audio at this URL.")
+        everything = itertools.chain(first, entries)
+        if self._sought is not None and (len(first) > 1 or self._is_sought(first[0])):
+            entry = listing.pick(self._sought, everything, list_id=ie_result.get("id"))
+            if entry is None:
+                raise _LEFT_THE_LIST.error()
+            self._sought = None
+            return entry
+        if len(first) == 1:
+            return first[0]
+        if most is None or (self._order and self._order.item):
+            raise _several(listing.told_count(ie_result))
+        self._tell(ie_result, everything, entries, most)
+        return None
+
+    def _tell(
+        self,
+        ie_result: dict[str, Any],
+        everything: Iterator[dict[str, Any]],
+        walk: listing.Flattened,
+        most: int,
+    ) -> None:
+        """Emit a list: `list`, then `entries` in batches, at the end `listed`."""
+        told = listing.told_count(ie_result)
+        own = listing.own_addresses(ie_result, self._order.url if self._order else "")
+        self._emit("list", collection=asdict(listing.describe_list(self, ie_result)))
+        count = 0
+        with listing.Batches(self._emit) as batches:
+            for count, entry in enumerate(itertools.islice(everything, most), 1):
+                batches.add(listing.describe_entry(self, count, entry, own))
+            batches.flush()
+        more = next(everything, None) is not None or walk.gave_up
+        left_out = told - count if more and told is not None and told > count else None
+        self._emit("listed", count=count, left_out=left_out if more else 0)
+        self._listed = True
+
+    def _is_sought(self, info: dict[str, Any]) -> bool:
+        """Say whether this, being all there is, is the item that is sought."""
+        sought = self._sought
+        assert sought is not None  # noqa: S101 - asked for only while something is sought
+        return listing.entry_id(info) == sought.source_id if sought.source_id else sought.position == 1
+
     def process_info(self, info_dict: dict[str, Any]) -> None:
         """Download the format that was chosen, if one of yt-dlp's own downloaders can."""
+        if self._sought is not None and not self._is_sought(info_dict):
+            raise _LEFT_THE_LIST.error()
         if get_suitable_downloader(info_dict, self.params) not in _NATIVE:
             raise DownloadFailedError(
                 ErrorCode.UNSUPPORTED_URL, "This source streams in a way that can't be downloaded."
@@ -177,78 +239,13 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         self._request_director.handlers["Urllib"].proxies = self.proxies
 
 
-def _only_entry(downloader: Downloader, ie_result: dict[str, Any], depth: int) -> dict[str, Any]:
-    """Return the only entry of a list, having asked the source for no more than two."""
-    items = PlaylistEntries(downloader, ie_result).get_requested_items()
-    entries = list(itertools.islice((entry for _, entry in items if isinstance(entry, dict)), 2))
-    if not entries or depth > _MAX_DEPTH:
-        raise DownloadFailedError(ErrorCode.NO_AUDIO, "There is no audio at this URL.")
-    if len(entries) > 1:
-        known = ie_result.get("playlist_count")
-        if known is None and isinstance(ie_result.get("entries"), list):
-            known = len(ie_result["entries"])
-        count = f" ({known})" if known else ""
-        raise DownloadFailedError(
-            ErrorCode.UNSUPPORTED_URL,
-            f"This URL holds several tracks{count}; hand in the URL of a single one.",
-        )
-    return entries[0]
+def _several(count: int | None) -> DownloadFailedError:
+    shown = f" ({count})" if count else ""
+    return DownloadFailedError(
+        ErrorCode.UNSUPPORTED_URL,
+        f"This URL holds several tracks{shown}; hand in the URL of a single one.",
+    )
 
 
-class _Meter:
-    """Turns yt-dlp's progress into events, at most two a second besides the first and the last."""
-
-    def __init__(self, order: ChildOrder, emit: Emit) -> None:
-        self._emit = emit
-        self._max_bytes = order.max_bytes
-        self._sent_at: float | None = None
-        self._last = Progress(phase="downloading")
-
-    def begin(self) -> None:
-        """Say that the transfer begins."""
-        self._emit("progress", **asdict(self._last))
-
-    def __call__(self, status: dict[str, Any]) -> None:
-        progress = Progress(
-            phase="downloading",
-            downloaded_bytes=int(status.get("downloaded_bytes") or 0),
-            total_bytes=_whole(status.get("total_bytes") or status.get("total_bytes_estimate")),
-            speed=status.get("speed"),
-            eta=status.get("eta"),
-        )
-        known = max(progress.downloaded_bytes, _whole(status.get("total_bytes")) or 0)
-        if self._max_bytes is not None and known > self._max_bytes:
-            raise DownloadFailedError(ErrorCode.TOO_LARGE, "The file is larger than downloads may be.")
-        self._last = progress
-        now = time.monotonic()
-        if self._sent_at is None or now - self._sent_at >= _PROGRESS_INTERVAL:
-            self._sent_at = now
-            self._emit("progress", **asdict(progress))
-
-    def finish(self) -> None:
-        """Send the last state, whenever it was measured."""
-        self._emit("progress", **asdict(self._last))
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and value > 0 else None
-
-
-class _Logger:
-    """Forwards the first few warnings; all else that yt-dlp says reaches us as exceptions."""
-
-    def __init__(self, emit: Emit | None) -> None:
-        self._emit = emit
-        self._left = _MAX_WARNINGS
-
-    def debug(self, message: str) -> None:
-        """Drop it."""
-
-    def error(self, message: str) -> None:
-        """Drop it: what matters is raised too."""
-
-    def warning(self, message: str) -> None:
-        """Send it on, bounded."""
-        if self._emit is not None and self._left > 0:
-            self._left -= 1
-            self._emit("warning", message=message[:300])
+def _nobody(event: str, **facts: object) -> None:
+    """Tell nobody: there is no order yet."""

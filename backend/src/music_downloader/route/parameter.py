@@ -1,0 +1,7 @@
+"""What stands in the path of several calls."""
+
+from typing import Annotated
+
+from fastapi import Path
+
+DownloadId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The download's id", examples=[1])]

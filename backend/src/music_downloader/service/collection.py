@@ -1,0 +1,320 @@
+"""Collections: what a list becomes, and how it stands by its tracks.
+
+Whoever moves a track of a collection locks the collection first, so that each sees what the others did, and
+settles it before the commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import ARRAY, String, delete, func, select, text, update
+from sqlalchemy import cast as cast_to
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from music_downloader.config.audio import AudioFormat
+from music_downloader.errors import ErrorCode
+from music_downloader.jobs import FINISH, enqueue, enqueue_tracks
+from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Outcome
+from music_downloader.service import audit
+from music_downloader.service.audit import Action
+
+_ENDED_AS = {
+    DownloadStatus.COMPLETED: (Action.COMPLETE, Outcome.SUCCESS),
+    DownloadStatus.FAILED: (Action.FAIL, Outcome.FAILURE),
+    DownloadStatus.CANCELLED: (Action.CANCEL, Outcome.SUCCESS),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewTrack:
+    """One track as a list tells of it; `item_position` where it has no address of its own."""
+
+    url: str
+    host: str
+    position: int
+    item_position: int | None
+    title: str | None
+    artist: str | None
+    album: str | None
+    duration: float | None
+    entry: Mapping[str, Any]
+
+
+async def lock(session: AsyncSession, collection_id: int) -> Download | None:
+    """Lock a collection for the rest of the transaction and return it as it is now."""
+    found: Download | None = await session.scalar(
+        select(Download)
+        .where(Download.id == collection_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return found
+
+
+async def begin(
+    session: AsyncSession, *, collection_id: int, facts: Mapping[str, str | None], listing: Mapping[str, Any]
+) -> None:
+    """Make a download that turned out to be a list a collection; `facts` are columns that people see."""
+    await session.execute(
+        update(Download)
+        .where(Download.id == collection_id)
+        .values(
+            kind=DownloadKind.COLLECTION,
+            listing=dict(listing),
+            items_total=func.coalesce(Download.items_total, 0),
+            items_completed=func.coalesce(Download.items_completed, 0),
+            items_failed=func.coalesce(Download.items_failed, 0),
+            progress=None,
+            **{name: value for name, value in facts.items() if value is not None},
+        )
+    )
+
+
+async def add_tracks(
+    session: AsyncSession,
+    *,
+    collection: Download,
+    audio_format: AudioFormat,
+    request_id: str | None,
+    tracks: Sequence[NewTrack],
+) -> int:
+    """Add tracks of a list, each with its job; those that are there already are left. Returns how many came.
+
+    Their rows are as old as the collection's, the first the newest by a microsecond: so "newest first" is the
+    list's own order.
+    """
+    rows = [_row(track, collection, audio_format, request_id) for track in tracks]
+    if not rows:
+        return 0
+    added = await session.scalars(
+        insert(Download)
+        .values(rows)
+        .on_conflict_do_nothing(
+            index_elements=[
+                Download.parent_id,
+                func.md5(Download.url),
+                func.coalesce(Download.item_position, text("0")),
+            ],
+            index_where=text("parent_id IS NOT NULL"),
+        )
+        .returning(Download.id)
+    )
+    ids = sorted(added)
+    await enqueue_tracks(session, ids)
+    await settle(session, collection.id)
+    return len(ids)
+
+
+async def end_listing(session: AsyncSession, *, collection_id: int, note: str | None) -> None:
+    """Say that all tracks are there, and with `note` what isn't."""
+    await session.execute(
+        update(Download)
+        .where(Download.id == collection_id)
+        .values(listed_at=func.clock_timestamp(), note=note, error_message=note, error_code=None)
+    )
+    await settle(session, collection_id)
+
+
+async def replace(session: AsyncSession, *, placeholder_id: int, note: str | None) -> None:
+    """Take a track that turned out to be a list out of its collection: its own tracks stand there now."""
+    collection_id = await session.scalar(
+        delete(Download).where(Download.id == placeholder_id).returning(Download.parent_id)
+    )
+    if collection_id is not None:
+        if note is not None:
+            await session.execute(
+                update(Download).where(Download.id == collection_id).values(note=note, error_message=note)
+            )
+        await settle(session, collection_id)
+
+
+async def next_position(session: AsyncSession, *, collection_id: int) -> int:
+    """Return the place behind a collection's last track."""
+    last = await session.scalar(
+        select(func.max(Download.position)).where(Download.parent_id == collection_id)
+    )
+    return (last or 0) + 1
+
+
+async def album(session: AsyncSession, *, collection_id: int, key: str) -> Mapping[str, Any] | None:
+    """Return what the first track of an album said about it.
+
+    While none has, the collection is locked: the caller is the first and has to keep its word.
+    """
+    known = select(Download.listing["albums"][key]).where(Download.id == collection_id)
+    found = await session.scalar(known)
+    if found is None:
+        await lock(session, collection_id)
+        found = await session.scalar(known)
+    return cast("Mapping[str, Any] | None", found)
+
+
+async def keep_album(
+    session: AsyncSession, *, collection_id: int, key: str, facts: Mapping[str, Any], artist: str | None
+) -> None:
+    """Keep what the first track of an album said about it; the tracks after it follow.
+
+    `artist` is whom people see the whole collection by, if its list named nobody.
+    """
+    albums = func.jsonb_set(
+        func.coalesce(Download.listing, cast_to({"albums": {}}, JSONB)),
+        cast_to(["albums", key], ARRAY(String)),
+        cast_to(dict(facts), JSONB),
+    )
+    await session.execute(
+        update(Download)
+        .where(Download.id == collection_id)
+        .values(
+            listing=albums,
+            artist=func.coalesce(Download.artist, artist),
+            album_artist=func.coalesce(Download.album_artist, artist),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def listing(session: AsyncSession, collection_id: int) -> Mapping[str, Any] | None:
+    """Return what is kept of a list; None where there is no such collection (any more)."""
+    found = await session.scalar(select(Download.listing).where(Download.id == collection_id))
+    return cast("Mapping[str, Any] | None", found)
+
+
+async def playlist_of_url(session: AsyncSession, row: Download) -> str | None:
+    """Return the playlist file that an earlier reading of the same list has brought."""
+    path: str | None = await session.scalar(
+        select(Download.playlist_path)
+        .where(
+            Download.user_id == row.user_id,
+            Download.url == row.url,
+            Download.parent_id.is_(None),
+            Download.playlist_path.is_not(None),
+        )
+        .order_by(Download.id.desc())
+        .limit(1)
+    )
+    return path
+
+
+async def idle(session: AsyncSession, download_ids: Sequence[int]) -> Sequence[int]:
+    """Return those of the downloads that nobody works on or will."""
+    active = await session.scalars(
+        select(Download.id).where(Download.id.in_(download_ids), Download.status.in_(ACTIVE))
+    )
+    busy = set(active)
+    return [download_id for download_id in download_ids if download_id not in busy]
+
+
+async def settle(session: AsyncSession, collection_id: int) -> None:
+    """Bring a collection's counts and status in line with its tracks, and say once that it has ended."""
+    collection = await lock(session, collection_id)
+    if collection is None:
+        return
+    counted = await session.execute(
+        select(Download.status, func.count())
+        .where(Download.parent_id == collection_id)
+        .group_by(Download.status)
+    )
+    counts = {row[0]: row[1] for row in counted}
+    values: dict[str, Any] = {
+        "items_total": sum(counts.values()),
+        "items_completed": counts.get(DownloadStatus.COMPLETED, 0),
+        "items_failed": counts.get(DownloadStatus.FAILED, 0),
+    }
+    before = collection.status
+    if collection.listed_at is not None and counts:
+        values |= await _standing(session, collection, counts)
+    status = values.get("status", before)
+    if all(getattr(collection, name) == value for name, value in values.items() if name != "completed_at"):
+        return
+    await session.execute(update(Download).where(Download.id == collection_id).values(**values))
+    if status in _ENDED_AS and status is not before:
+        await _tell(session, collection, status, values)
+
+
+async def _standing(
+    session: AsyncSession, collection: Download, counts: Mapping[DownloadStatus, int]
+) -> dict[str, Any]:
+    """Active while a track is; then cancelled if one is, failed if one is, completed otherwise."""
+    if any(status in counts for status in ACTIVE):
+        return {
+            "status": DownloadStatus.IN_PROGRESS,
+            "completed_at": None,
+            "error_code": None,
+            "error_message": collection.note,
+        }
+    values: dict[str, Any] = {
+        "status": DownloadStatus.COMPLETED,
+        "completed_at": func.clock_timestamp(),
+        "error_code": None,
+        "error_message": collection.note,
+    }
+    if DownloadStatus.CANCELLED in counts:
+        values["status"] = DownloadStatus.CANCELLED
+    elif DownloadStatus.FAILED in counts:
+        code, sentence = await _first_failure(session, collection.id)
+        failed, total = counts[DownloadStatus.FAILED], sum(counts.values())
+        sentences = (f"{failed} of {total} tracks failed. The first of them: {sentence}", collection.note)
+        values |= {
+            "status": DownloadStatus.FAILED,
+            "error_code": code,
+            "error_message": " ".join(filter(None, sentences))[:1000],
+        }
+    return values
+
+
+async def _first_failure(session: AsyncSession, collection_id: int) -> tuple[ErrorCode, str]:
+    row = (
+        await session.execute(
+            select(Download.error_code, Download.error_message)
+            .where(Download.parent_id == collection_id, Download.status == DownloadStatus.FAILED)
+            .order_by(Download.position, Download.id)
+            .limit(1)
+        )
+    ).one()
+    return row.error_code or ErrorCode.INTERNAL, row.error_message or ""
+
+
+async def _tell(
+    session: AsyncSession, collection: Download, status: DownloadStatus, values: Mapping[str, Any]
+) -> None:
+    action, outcome = _ENDED_AS[status]
+    await audit.record(
+        session,
+        action,
+        user_id=collection.user_id,
+        resource=f"download:{collection.id}",
+        outcome=outcome,
+        details={
+            "total": values["items_total"],
+            "completed": values["items_completed"],
+            "failed": values["items_failed"],
+        },
+        origin=audit.Origin(request_id=collection.request_id),
+    )
+    if values["items_completed"]:
+        await enqueue(session, FINISH, arguments={"collection_id": collection.id})
+
+
+def _row(
+    track: NewTrack, collection: Download, audio_format: AudioFormat, request_id: str | None
+) -> dict[str, Any]:
+    created_at: datetime = collection.created_at - timedelta(microseconds=track.position)
+    return {
+        "user_id": collection.user_id,
+        "parent_id": collection.id,
+        "url": track.url,
+        "host": track.host,
+        "format": audio_format,
+        "request_id": request_id,
+        "position": track.position,
+        "item_position": track.item_position,
+        "title": track.title,
+        "artist": track.artist,
+        "album": track.album,
+        "duration": track.duration,
+        "entry": dict(track.entry),
+        "created_at": created_at,
+    }

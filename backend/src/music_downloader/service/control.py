@@ -1,0 +1,231 @@
+"""What a person does to a download: cancel it, retry it, delete it. On a collection, all of it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from music_downloader.errors import (
+    DownloadFailedError,
+    NotActiveError,
+    NotRetryableError,
+    ServiceUnavailableError,
+    StillActiveError,
+)
+from music_downloader.jobs import DISCARD, enqueue, enqueue_download, enqueue_tracks
+from music_downloader.library.filing import unpublish
+from music_downloader.library.playlists import remove_playlist
+from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Track, User
+from music_downloader.service import audit, collection, history, host
+from music_downloader.service.audit import Action, Origin
+
+_ENDED_BADLY = (DownloadStatus.FAILED, DownloadStatus.CANCELLED)
+
+
+async def cancel(session: AsyncSession, *, user: User, download_id: int, origin: Origin) -> Download:
+    """End a download that hasn't ended, or all such of a collection; workers notice within a second.
+
+    Raises DownloadNotFoundError and NotActiveError.
+    """
+    download = await _held(session, user=user, download_id=download_id)
+    if download.status not in ACTIVE:
+        raise NotActiveError
+    hosts = await _fetched_from(session, download)
+    for name in hosts:  # before any row: who claims a track has locked its host first
+        await host.lock(session, name)
+    before = await _active(session, download)
+    await session.execute(
+        update(Download)
+        .where(Download.id.in_([row.id for row in before]))
+        .values(
+            status=DownloadStatus.CANCELLED,
+            completed_at=func.clock_timestamp(),
+            progress=None,
+            fetching=False,
+            parked=False,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    for name in hosts:
+        await host.call_next(session, name)
+    begun = [row.id for row in before if row.attempts and row.status is DownloadStatus.PENDING]
+    if begun:  # no worker is at them that could clear up
+        await enqueue(session, DISCARD, arguments={"download_ids": begun})
+    await _settle(session, download)
+    await _record(session, Action.CANCEL, user, download_id, origin)
+    return await _now(session, download)
+
+
+async def retry(session: AsyncSession, *, user: User, download_id: int, origin: Origin) -> Download:
+    """Queue a failed or cancelled download again, or those tracks of a collection; attempts count anew.
+
+    Raises DownloadNotFoundError and NotRetryableError.
+    """
+    download = await _held(session, user=user, download_id=download_id)
+    if download.status not in _ENDED_BADLY:
+        raise NotRetryableError
+    again = [download.id] if _is_single(download) else []
+    tracks: Sequence[int] = ()
+    if download.kind is DownloadKind.COLLECTION:
+        ended = _ENDED_BADLY if download.status is DownloadStatus.CANCELLED else (DownloadStatus.FAILED,)
+        found = await session.scalars(
+            select(Download.id)
+            .where(Download.parent_id == download.id, Download.status.in_(ended))
+            .order_by(Download.position)
+        )
+        tracks = found.all()
+    try:
+        async with session.begin_nested():
+            await session.execute(
+                update(Download)
+                .where(Download.id.in_([*again, *tracks]))
+                .values(
+                    status=DownloadStatus.PENDING,
+                    completed_at=None,
+                    error_code=None,
+                    error_message=None,
+                    attempts_forgiven=Download.attempts,
+                )
+                .execution_options(synchronize_session=False)
+            )
+    except IntegrityError as error:
+        raise NotRetryableError("The same URL is being downloaded already.") from error
+    for identity in again:
+        await enqueue_download(session, identity, of_a_list=download.parent_id is not None)
+    await enqueue_tracks(session, tracks)
+    await _settle(session, download)
+    await _record(session, Action.RETRY, user, download_id, origin)
+    return await _now(session, download)
+
+
+async def delete(
+    session: AsyncSession,
+    *,
+    user: User,
+    download_id: int,
+    delete_file: bool,
+    library: Path,
+    origin: Origin,
+) -> None:
+    """Take a download out of the history, with `delete_file` also each file that no other row uses.
+
+    Raises DownloadNotFoundError, StillActiveError, and ServiceUnavailableError where the library can't be
+    written to; nothing has changed then but files that are gone already.
+    """
+    download = await _held(session, user=user, download_id=download_id)
+    if download.status in ACTIVE or await _active(session, download):
+        raise StillActiveError
+    found = await session.scalars(
+        select(Download.track_id).where(or_(Download.id == download.id, Download.parent_id == download.id))
+    )
+    used = sorted({track_id for track_id in found if track_id is not None})
+    playlist = download.playlist_path
+    await session.execute(
+        delete_from(Download).where(Download.id == download.id).execution_options(synchronize_session=False)
+    )
+    session.expunge(download)
+    if download.parent_id is not None:
+        await collection.settle(session, download.parent_id)
+    await _record(session, Action.DELETE, user, download_id, origin, delete_file=delete_file, files=len(used))
+    if delete_file:
+        await _delete_files(session, used, library=library)
+        if playlist is not None and not await _is_shared(session, playlist):
+            await _unlink(remove_playlist, library, PurePosixPath(playlist))
+
+
+async def _held(session: AsyncSession, *, user: User, download_id: int) -> Download:
+    """Return the download as it is now, locked together with the collection that it belongs to."""
+    download = await history.get(session, user=user, download_id=download_id)
+    await collection.lock(session, download.parent_id or download.id)
+    itself = select(Download.id).where(Download.id == download.id)
+    await session.execute(itself.with_for_update(key_share=True))
+    session.expire(download)
+    return await history.get(session, user=user, download_id=download_id)
+
+
+def _is_single(download: Download) -> bool:
+    """Whether the row itself is worked on: a track, or a list that hasn't been read to its end."""
+    return download.kind is DownloadKind.TRACK or download.listed_at is None
+
+
+async def _active(session: AsyncSession, download: Download) -> Sequence[Download]:
+    """Return the rows of a download that haven't ended: its own and its tracks'."""
+    rows = await session.scalars(
+        select(Download)
+        .where(
+            or_(Download.id == download.id, Download.parent_id == download.id), Download.status.in_(ACTIVE)
+        )
+        .order_by(Download.id)
+        .with_for_update(key_share=True)
+    )
+    return rows.all()
+
+
+async def _fetched_from(session: AsyncSession, download: Download) -> Sequence[str]:
+    """Return the hosts at which a download, or a track of it, has a place."""
+    hosts = await session.scalars(
+        select(Download.host)
+        .where(or_(Download.id == download.id, Download.parent_id == download.id), Download.fetching)
+        .distinct()
+    )
+    return sorted(hosts)
+
+
+async def _settle(session: AsyncSession, download: Download) -> None:
+    if download.parent_id is not None:
+        await collection.settle(session, download.parent_id)
+    elif download.kind is DownloadKind.COLLECTION:
+        await collection.settle(session, download.id)
+
+
+async def _now(session: AsyncSession, download: Download) -> Download:
+    await session.refresh(download)
+    return download
+
+
+async def _delete_files(session: AsyncSession, track_ids: Sequence[int], *, library: Path) -> None:
+    for track_id in track_ids:
+        track = await session.scalar(select(Track).where(Track.id == track_id).with_for_update())
+        if track is None or await session.scalar(
+            select(Download.id).where(Download.track_id == track_id).limit(1)
+        ):
+            continue
+        path, cover = PurePosixPath(track.path), track.cover_sha256
+        await session.execute(delete_from(Track).where(Track.id == track_id))
+        await _unlink(partial(unpublish, cover_sha256=cover), library, path)
+
+
+async def _unlink(
+    remove: Callable[[Path, PurePosixPath], object], library: Path, path: PurePosixPath
+) -> None:
+    try:
+        await asyncio.to_thread(remove, library, path)
+    except DownloadFailedError as error:
+        raise ServiceUnavailableError(error.detail) from error
+    except OSError as error:
+        raise ServiceUnavailableError(
+            "The library can't be written to, so the file can't be deleted. The history is as it was."
+        ) from error
+
+
+async def _is_shared(session: AsyncSession, playlist: str) -> bool:
+    other = select(Download.id).where(Download.playlist_path == playlist).limit(1)
+    return await session.scalar(other) is not None
+
+
+async def _record(
+    session: AsyncSession, action: Action, user: User, download_id: int, origin: Origin, **details: object
+) -> None:
+    await audit.record(
+        session,
+        action,
+        user_id=user.id,
+        resource=f"download:{download_id}",
+        details=details,
+        origin=origin,
+    )

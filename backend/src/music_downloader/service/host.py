@@ -1,0 +1,82 @@
+"""Politeness: how many tracks are fetched from one host at a time, counted over all workers.
+
+A download that finds no place is parked: it stays pending without a job, and whoever leaves the host queues
+the next. All of this happens under a lock of the host's own, so nobody is passed over.
+"""
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from music_downloader.jobs import enqueue_download
+from music_downloader.model import Download, DownloadStatus
+
+_LOCKS = 0x686F7374  # keeps these advisory locks apart from others
+_busy = aliased(Download)
+
+
+def has_place(places: int | ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that fewer than `places` tracks are fetched from a row's host."""
+    fetching = (
+        select(func.count()).select_from(_busy).where(_busy.fetching, _busy.host == Download.host)
+    ).scalar_subquery()
+    return fetching < places
+
+
+async def take_turn(session: AsyncSession, *, download_id: int) -> None:
+    """Lock the host of a download for the rest of the transaction; nobody else counts or parks meanwhile."""
+    await session.execute(
+        select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(Download.host))).where(
+            Download.id == download_id
+        )
+    )
+
+
+async def park(session: AsyncSession, *, download_id: int) -> None:
+    """Let a pending download wait until somebody leaves its host."""
+    await session.execute(
+        update(Download)
+        .where(Download.id == download_id, Download.status == DownloadStatus.PENDING)
+        .values(parked=True)
+    )
+
+
+async def leave(session: AsyncSession, *, download_id: int, attempt: int) -> None:
+    """Give an attempt's place at its host to the download that has waited longest, if it has one still."""
+    host = await session.scalar(
+        update(Download)
+        .where(Download.id == download_id, Download.attempts == attempt, Download.fetching)
+        .values(fetching=False)
+        .returning(Download.host)
+    )
+    if host is not None:
+        await call_next(session, host)
+
+
+async def lock(session: AsyncSession, host: str) -> None:
+    """Lock a host for the rest of the transaction."""
+    await session.execute(select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(host))))
+
+
+async def call_next(session: AsyncSession, host: str) -> None:
+    """Queue the download that has waited longest for a place at `host`."""
+    await lock(session, host)
+    waiting = (
+        select(Download.id)
+        .where(Download.parked, Download.host == host, Download.status == DownloadStatus.PENDING)
+        .order_by(Download.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    called = update(Download).where(Download.id == waiting).values(parked=False)
+    row = (await session.execute(called.returning(Download.id, Download.parent_id))).one_or_none()
+    if row is not None:
+        await enqueue_download(session, row.id, of_a_list=row.parent_id is not None)
+
+
+# All but those that are parked while somebody is at their host, who will call the next.
+FORGOTTEN = (
+    "NOT (parked AND EXISTS (SELECT FROM download_history busy"
+    " WHERE busy.fetching AND busy.host = download_history.host))"
+)

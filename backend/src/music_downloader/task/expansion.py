@@ -1,0 +1,169 @@
+"""A URL that holds several tracks: what a list tells becomes a collection and its tracks, batch by batch."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from music_downloader.engine.order import Entry, Listed
+from music_downloader.engine.source import SourceInfo
+from music_downloader.errors import DownloadFailedError, ErrorCode, LostClaimError
+from music_downloader.library.lists import ListSense, read_list
+from music_downloader.model import Download, Outcome
+from music_downloader.service import audit, collection, download, host
+from music_downloader.service.audit import Action
+from music_downloader.service.collection import NewTrack
+from music_downloader.service.download import Claim
+from music_downloader.service.submission import host_of
+from music_downloader.task.describe import source_facts
+from music_downloader.task.state import FetchPlace, WorkerState
+
+log = structlog.stdlib.get_logger(__name__)
+
+_DEEPEST = 2
+_LONGEST = 500
+
+
+class Expansion:
+    """One attempt's reading of a list. A list within a collection adds its tracks to that collection."""
+
+    def __init__(self, state: WorkerState, claimed: Claim, place: FetchPlace) -> None:
+        self._state = state
+        self._claimed = claimed
+        self._place = place
+        self._sense: ListSense | None = None
+        self._depth = int((claimed.entry or {}).get("depth", 0)) + 1
+        self._added = 0
+
+    async def room(self) -> int:
+        """How many tracks the list may bring."""
+        most = self._state.settings.max_collection_items
+        if self._claimed.parent_id is None:
+            return most
+        async with self._state.sessionmaker() as session:
+            following = await collection.next_position(session, collection_id=self._claimed.parent_id)
+        return max(1, most - following + 2)  # the row of the list itself goes, and its first track may come
+
+    async def take(self, whole: SourceInfo, entries: list[Entry]) -> None:
+        """Add a batch of tracks. The first says what kind of list this is, and frees the fetching place."""
+        if self._depth > _DEEPEST:
+            raise DownloadFailedError(
+                ErrorCode.UNSUPPORTED_URL, "This is a list of lists of lists; hand in one of those."
+            )
+        is_first = self._sense is None
+        sense = self._sense or read_list(
+            source_facts(whole),
+            [replace(source_facts(entry.info), webpage_url=entry.url) for entry in entries],
+            count=whole.track_count,
+        )
+        async with self._state.sessionmaker.begin() as session:
+            row = await self._collection(session)
+            if is_first:
+                claimed = self._claimed
+                await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+                if claimed.parent_id is None:
+                    await collection.begin(
+                        session, collection_id=row.id, facts=_facts(sense), listing=_listing(sense)
+                    )
+            tracks = await self._tracks(session, row, whole, entries, sense)
+            self._added += await collection.add_tracks(
+                session,
+                collection=row,
+                audio_format=self._claimed.audio_format,
+                request_id=self._claimed.request_id,
+                tracks=tracks,
+            )
+        self._sense = sense
+        self._place.leave()
+
+    async def end(self, listed: Listed) -> None:
+        """Close the list; what was left out is said."""
+        claimed = self._claimed
+        note = _left_out(listed, self._state.settings.max_collection_items)
+        async with self._state.sessionmaker.begin() as session:
+            row = await self._collection(session)
+            if claimed.parent_id is None:
+                await collection.end_listing(session, collection_id=row.id, note=note)
+            else:
+                await collection.replace(session, placeholder_id=claimed.download_id, note=note)
+            await audit.record(
+                session,
+                Action.EXPAND,
+                user_id=claimed.user_id,
+                resource=f"download:{row.id}",
+                outcome=Outcome.SUCCESS,
+                details={"tracks": listed.count, "left_out": listed.left_out},
+                origin=audit.Origin(request_id=claimed.request_id),
+            )
+        log.info("download.listed", tracks=listed.count, added=self._added, left_out=listed.left_out)
+
+    async def _collection(self, session: AsyncSession) -> Download:
+        """Return the locked row that the tracks belong to; LostClaimError when the attempt has been ended."""
+        claimed = self._claimed
+        row = await collection.lock(session, claimed.parent_id or claimed.download_id)
+        if row is None or not await download.hold(session, claimed):
+            raise LostClaimError
+        return row
+
+    async def _tracks(
+        self,
+        session: AsyncSession,
+        row: Download,
+        whole: SourceInfo,
+        entries: Sequence[Entry],
+        sense: ListSense,
+    ) -> list[NewTrack]:
+        shift = 0
+        if self._claimed.parent_id is not None:
+            shift = await collection.next_position(session, collection_id=row.id) - entries[0].position
+        return [self._track(entry, entry.position + shift, whole, sense) for entry in entries]
+
+    def _track(self, entry: Entry, position: int, whole: SourceInfo, sense: ListSense) -> NewTrack:
+        said = entry.info
+        if not said.thumbnails:
+            said = replace(said, thumbnails=whole.thumbnails[-1:])
+        url = entry.url or self._claimed.url
+        kept: dict[str, Any] = {
+            "said": asdict(said),
+            "album": asdict(sense.album) if sense.album else None,
+            "place": entry.position,
+            "depth": self._depth,
+        }
+        return NewTrack(
+            url=url,
+            host=host_of(url),
+            position=position,
+            item_position=None if entry.url else entry.position,
+            title=said.track or said.title,
+            artist=", ".join(said.artists)[:_LONGEST] or None,
+            album=sense.album.title if sense.album else said.album,
+            duration=said.duration,
+            entry=kept,
+        )
+
+
+def _facts(sense: ListSense) -> dict[str, str | None]:
+    """Return what a collection's row shows to people."""
+    artist = " & ".join(sense.album.album_artists)[:_LONGEST] if sense.album else ""
+    return {
+        "title": sense.name,
+        "album": sense.album.title if sense.album else None,
+        "artist": artist or None,
+        "album_artist": artist or None,
+    }
+
+
+def _listing(sense: ListSense) -> dict[str, Any]:
+    """Return what the worker keeps of a list; `albums` are settled by their first tracks."""
+    return {"kind": sense.kind, "name": sense.name, "albums": {}}
+
+
+def _left_out(listed: Listed, most: int) -> str | None:
+    if listed.left_out == 0:
+        return None
+    more = "More tracks were" if listed.left_out is None else f"{listed.left_out} more tracks were"
+    if listed.left_out == 1:
+        more = "1 more track was"
+    return f"{more} left out: a collection takes at most {most} (MAX_COLLECTION_ITEMS)."

@@ -1,0 +1,134 @@
+"""From what was fetched to a file of the library: converted, described, tagged, and moved there."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from music_downloader.engine.order import Fetched, Progress
+from music_downloader.errors import LostClaimError
+from music_downloader.jobs import MEASURE, MEASURE_AFTER_SECONDS, enqueue
+from music_downloader.library.albums import AlbumFacts, album_key, settle
+from music_downloader.library.covers import place_cover
+from music_downloader.library.filing import longest_name, publish, sha256_of
+from music_downloader.library.loudness import gain
+from music_downloader.library.names import relative_path
+from music_downloader.library.tags import TrackTags, write_tags
+from music_downloader.service import collection, download, library
+from music_downloader.service.download import Claim, Landed
+from music_downloader.task import owned
+from music_downloader.task.describe import describe_fetched, read_source_tags
+from music_downloader.task.fetch import Reporter
+from music_downloader.task.state import WorkerState
+
+
+async def file_track(state: WorkerState, claimed: Claim, fetched: Fetched, *, cover: bytes | None) -> Landed:
+    """Turn what was fetched into a file of the library; LostClaimError when somebody ended the attempt."""
+    settings = state.settings
+    file_tags = await asyncio.to_thread(read_source_tags, fetched.path)
+    async with Reporter(state, claimed) as reporter:
+        converted = await state.engine.convert(
+            fetched.path,
+            wanted=claimed.audio_format,
+            deadline=settings.download_timeout,
+            max_bytes=settings.max_file_size,
+            measure=settings.replaygain,
+            on_start=lambda: reporter.report(Progress(phase="converting")),
+        )
+    tags, origins = describe_fetched(fetched.info, file_tags, claimed.entry)
+    tags = await _settled(state, claimed, tags)
+    loudness = converted.loudness
+    if loudness is not None:
+        tags = replace(tags, gain=gain((loudness.blocks, loudness.peak)))
+    path = converted.audio.path
+    digest = await asyncio.to_thread(_tag_and_hash, path, tags, cover)
+    source, source_id = owned.identity(claimed, fetched.info)
+    facts = {
+        "sha256": digest,
+        "size": path.stat().st_size,
+        "codec": converted.audio.codec,
+        "bitrate": converted.audio.bitrate,
+        "duration": converted.audio.duration,
+        "original": converted.original,
+        "source": source,
+        "source_id": source_id,
+        "tags": {"values": asdict(replace(tags, gain=None)), "origins": origins},
+        "loudness": asdict(loudness) if loudness else None,
+    }
+    # The row is locked while the file is moved: whoever lost the claim publishes nothing. What lies between
+    # is one rename and two flushes; everything slow is done.
+    async with state.sessionmaker.begin() as session:
+        if not await download.hold(session, claimed):
+            raise LostClaimError
+        await library.take_turn(session, source=source, source_id=source_id)
+        landed = await _owned_meanwhile(session, state, claimed, source=source, source_id=source_id)
+        if landed is None:
+            landed = await _publish(session, state, claimed, path, tags=tags, cover=cover, facts=facts)
+        await download.complete(session, claimed, landed)
+    return landed
+
+
+async def _settled(state: WorkerState, claimed: Claim, tags: TrackTags) -> TrackTags:
+    """Let a track of a list agree with those of its album that came before it."""
+    if claimed.parent_id is None or not tags.album:
+        return tags
+    is_of_album = bool((claimed.entry or {}).get("album"))
+    key = album_key(tags.album, "" if is_of_album else tags.album_artist)
+    async with state.sessionmaker.begin() as session:
+        known = await collection.album(session, collection_id=claimed.parent_id, key=key)
+        if known is not None:
+            return settle(tags, AlbumFacts.from_json(known))[0]
+        tags, first = settle(tags, None)
+        if first is not None:
+            await collection.keep_album(
+                session,
+                collection_id=claimed.parent_id,
+                key=key,
+                facts=asdict(first),
+                artist=tags.album_artist if is_of_album else None,
+            )
+    return tags
+
+
+def _tag_and_hash(path: Path, tags: TrackTags, cover: bytes | None) -> str:
+    write_tags(path, tags, cover=cover)
+    return sha256_of(path)
+
+
+async def _owned_meanwhile(
+    session: AsyncSession, state: WorkerState, claimed: Claim, *, source: str, source_id: str
+) -> Landed | None:
+    """Return what another worker, or another address of the same track, has filed in the meantime."""
+    tracks = await library.from_source(
+        session, source=source, source_id=source_id, audio_format=claimed.audio_format
+    )
+    return await owned.first_there(session, state, tracks)
+
+
+async def _publish(
+    session: AsyncSession,
+    state: WorkerState,
+    claimed: Claim,
+    path: Path,
+    *,
+    tags: TrackTags,
+    cover: bytes | None,
+    facts: Mapping[str, Any],
+) -> Landed:
+    """Move the file into the library, with its cover beside it where it belongs to an album."""
+    settings = state.settings
+    root = settings.output_directory
+    wanted = relative_path(tags, path.suffix, template=settings.library_template, limit=longest_name(root))
+    filed = await asyncio.to_thread(publish, path, root, wanted, digest=facts["sha256"])
+    beside = None
+    if cover is not None and tags.album:
+        beside = await asyncio.to_thread(place_cover, root, filed.parent, cover)
+    track = await library.record_track(session, path=str(filed), cover_sha256=beside, **facts)
+    belongs_to_album = claimed.parent_id is not None and tags.album
+    if settings.replaygain and facts["loudness"] is None and not belongs_to_album:
+        arguments = {"track_id": track.id}
+        await enqueue(session, MEASURE, delay=MEASURE_AFTER_SECONDS, arguments=arguments)
+    return library.landed(track)

@@ -1,0 +1,221 @@
+"""What is done behind everybody's back once a track is there: loudness, playlists, and clearing up."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import structlog
+from procrastinate import App, JobContext
+
+from music_downloader.errors import DownloadFailedError
+from music_downloader.jobs import (
+    DISCARD,
+    FINISH,
+    MEASURE,
+    MEASURE_AFTER_SECONDS,
+    MEASURE_ALBUMS,
+    QUIET,
+    enqueue,
+)
+from music_downloader.library.albums import album_key
+from music_downloader.library.filing import remove_staging, replace, sha256_of, staging_directory
+from music_downloader.library.gain import Gain
+from music_downloader.library.loudness import gain
+from music_downloader.library.playlists import PlaylistTrack, playlist_text, write_playlist
+from music_downloader.library.staging import discard_staging
+from music_downloader.library.tags import retag
+from music_downloader.model import Track
+from music_downloader.service import collection, library
+from music_downloader.task.state import WorkerState
+
+log = structlog.stdlib.get_logger(__name__)
+
+_Loudness = tuple[Mapping[int, int], float]
+_Job = Callable[..., Awaitable[None]]
+
+
+def declare(app: App) -> None:
+    """Tell the queue which of its jobs run here."""
+    for name, run in (
+        (MEASURE, measure),
+        (MEASURE_ALBUMS, measure_albums),
+        (FINISH, finish_collection),
+        (DISCARD, discard),
+    ):
+        app.task(name=name, queue=QUIET, pass_context=True)(_comes_back(name, run))
+
+
+def _comes_back(name: str, run: _Job) -> _Job:
+    """Queue a job again that a stop of the worker cuts short; each of them may run twice."""
+
+    @wraps(run)
+    async def running(context: JobContext, **arguments: Any) -> None:  # noqa: ANN401 - a job's own
+        try:
+            await run(context, **arguments)
+        except asyncio.CancelledError:
+            state = WorkerState.of(context)
+            async with state.sessionmaker.begin() as session:
+                await enqueue(session, name, arguments=arguments)
+            raise
+
+    return running
+
+
+async def discard(context: JobContext, download_ids: Sequence[int]) -> None:
+    """Remove what cancelled downloads had fetched, unless they have been queued again."""
+    state = WorkerState.of(context)
+    async with state.sessionmaker() as session:
+        idle = await collection.idle(session, download_ids)
+    for download_id in idle:
+        root = state.settings.output_directory
+        await asyncio.to_thread(discard_staging, root, f"{download_id}-")
+
+
+async def measure(context: JobContext, track_id: int) -> None:
+    """Measure a track that was taken over as it is, and write its gain into the file."""
+    state = WorkerState.of(context)
+    async with state.sessionmaker() as session:
+        track = await library.measured(session, track_id=track_id)
+    if track is None:
+        return
+    found = await _loudness(state, track)
+    if found is not None:
+        await _write_gain(state, track, gain(found))
+
+
+async def finish_collection(context: JobContext, collection_id: int) -> None:
+    """Write a playlist's file, and have the albums of a collection measured."""
+    state = WorkerState.of(context)
+    async with state.sessionmaker.begin() as session:
+        listing = await collection.listing(session, collection_id)
+        tracks = await library.tracks_of(session, collection_id=collection_id)
+        if state.settings.replaygain:
+            arguments = {"collection_id": collection_id}
+            await enqueue(session, MEASURE_ALBUMS, delay=MEASURE_AFTER_SECONDS, arguments=arguments)
+    if listing is not None and tracks and listing.get("kind") == "playlist":
+        await _write_playlist(state, collection_id, str(listing["name"]), tracks)
+
+
+async def measure_albums(context: JobContext, collection_id: int) -> None:
+    """Measure the albums of a collection, and write their gain into each of their tracks."""
+    state = WorkerState.of(context)
+    async with state.sessionmaker() as session:
+        tracks = await library.tracks_of(session, collection_id=collection_id)
+    for album in _albums(tracks):
+        await _measure_album(state, album)
+
+
+async def _write_playlist(state: WorkerState, collection_id: int, name: str, tracks: Sequence[Track]) -> None:
+    root = state.settings.output_directory
+    lines = []
+    for track in tracks:
+        landed = library.landed(track)
+        lines.append(
+            PlaylistTrack(
+                path=PurePosixPath(track.path),
+                title=landed.title,
+                artist=landed.artist,
+                duration=track.duration,
+            )
+        )
+    async with state.sessionmaker.begin() as session:
+        row = await collection.lock(session, collection_id)
+        if row is None:
+            return
+        known = row.playlist_path or await collection.playlist_of_url(session, row)
+        written = await asyncio.to_thread(
+            write_playlist,
+            root,
+            name,
+            playlist_text(lines, name=name),
+            previous=PurePosixPath(known) if known else None,
+        )
+        row.playlist_path = str(written)
+    log.info("playlist.written", path=str(written), tracks=len(lines))
+
+
+def _albums(tracks: Sequence[Track]) -> list[list[Track]]:
+    """Put the tracks of each album together; those of none aren't asked for."""
+    albums: dict[str, list[Track]] = {}
+    for track in tracks:
+        landed = library.landed(track)
+        if landed.album:
+            albums.setdefault(album_key(landed.album, landed.album_artist or ""), []).append(track)
+    return list(albums.values())
+
+
+async def _measure_album(state: WorkerState, tracks: Sequence[Track]) -> None:
+    measured = [(track, await _loudness(state, track)) for track in tracks]
+    known = [loudness for _, loudness in measured if loudness is not None]
+    for track, loudness in measured:
+        if loudness is not None:
+            await _write_gain(state, track, gain(loudness, album=known))
+
+
+async def _loudness(state: WorkerState, track: Track) -> _Loudness | None:
+    """Return what is known of a track's loudness, measured now if nothing is; None where it can't be."""
+    kept = track.loudness
+    if kept is None:
+        path = state.settings.output_directory / track.path
+        staging = await asyncio.to_thread(_staging, state, track)
+        try:
+            found = await state.engine.measure(
+                path, directory=staging, deadline=state.settings.download_timeout
+            )
+            kept = {"blocks": found.blocks, "peak": found.peak}
+        except DownloadFailedError as error:
+            log.info("loudness.unknown", path=track.path, detail=error.detail)
+            if error.transient or not path.exists():
+                return None
+            kept = {}
+        finally:
+            await asyncio.to_thread(remove_staging, staging)
+        async with state.sessionmaker.begin() as session:
+            await library.note_loudness(session, track_id=track.id, loudness=kept)
+    if not kept:
+        return None
+    return {int(level): int(count) for level, count in kept["blocks"].items()}, float(kept["peak"])
+
+
+async def _write_gain(state: WorkerState, track: Track, found: Gain | None) -> None:
+    """Put a copy with its gain in the file's place: whole or not at all, and never over another file."""
+    if found is None:
+        return
+    root = state.settings.output_directory
+    staging = await asyncio.to_thread(_staging, state, track)
+    try:
+        copied = await asyncio.to_thread(_tagged_copy, root / track.path, staging, found)
+        if copied is None:
+            return
+        path, digest = copied
+        async with state.sessionmaker.begin() as session:
+            row = await library.held(session, track_id=track.id)
+            if row is None or row.path != track.path or digest == row.sha256:
+                return
+            size = path.stat().st_size
+            if await asyncio.to_thread(
+                replace, path, root, PurePosixPath(row.path), expected=row.sha256, digest=digest
+            ):
+                await library.rewritten(session, track_id=row.id, sha256=digest, size=size)
+    except DownloadFailedError as error:
+        log.warning("gain.not_written", path=track.path, detail=error.detail)
+    finally:
+        await asyncio.to_thread(remove_staging, staging)
+
+
+def _staging(state: WorkerState, track: Track) -> Path:
+    return staging_directory(state.settings.output_directory, f"gain-{track.id}")
+
+
+def _tagged_copy(original: Path, staging: Path, found: Gain) -> tuple[Path, str] | None:
+    """Return a copy with its gain and the copy's digest; None where the file is gone."""
+    copy = staging / "copy.part"
+    try:
+        shutil.copyfile(original, copy, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    retag(copy, found)
+    return copy, sha256_of(copy)

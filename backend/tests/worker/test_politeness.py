@@ -1,0 +1,151 @@
+"""How many tracks are fetched from one host at a time, and who comes next."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from tests import media
+from tests.conftest import Serve, Service
+from tests.following import ended, submit
+from tests.source import Answer, Request, Source
+
+from music_downloader.service import download, host, orphanage
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+class Slowly:
+    """Serves files over a moment each, and counts how many there are at once."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._now: set[str] = set()
+        self.most = 0
+
+    def file(self, path: str, file: Path) -> str:
+        body = file.read_bytes()
+
+        def chunks(stopping: threading.Event) -> Iterator[bytes]:
+            with self._lock:
+                self._now.add(path)
+                self.most = max(self.most, len(self._now))
+            try:
+                stopping.wait(0.3)
+                yield body
+            finally:
+                with self._lock:
+                    self._now.discard(path)
+
+        def route(request: Request) -> Answer:
+            headers = {"Content-Type": "audio/mpeg"}
+            if request.method == "HEAD":
+                return Answer(headers=headers, length=len(body))
+            return Answer(headers=headers, chunks=chunks, length=len(body))
+
+        return self._source.route(path, route)
+
+
+async def test_no_more_than_two_tracks_come_from_one_host_at_a_time(serve: Serve, source: Source) -> None:
+    service = await serve(embedded_worker=True, worker_concurrency=6)
+    alice = await service.sign_in()
+    slowly = Slowly(source)
+    urls = [slowly.file(f"/{n}.mp3", media.make("mp3", frequency=300 + 10 * n)) for n in range(8)]
+    numbers = [await submit(alice, url) for url in urls]
+    for number in numbers:
+        shown = await ended(alice, number)
+        assert (shown["status"], shown["attempts"]) == ("completed", 1), shown
+    assert slowly.most == 2
+
+
+async def test_the_number_is_a_setting(serve: Serve, source: Source) -> None:
+    service = await serve(embedded_worker=True, worker_concurrency=6, max_per_host=4)
+    alice = await service.sign_in()
+    slowly = Slowly(source)
+    urls = [slowly.file(f"/{n}.mp3", media.make("mp3", frequency=300 + 10 * n)) for n in range(8)]
+    for number in [await submit(alice, url) for url in urls]:
+        await ended(alice, number)
+    assert 2 < slowly.most <= 4
+
+
+async def _claim(sessions: Sessions, number: int) -> download.Claim | None:
+    async with sessions.begin() as session:
+        return await download.claim(session, download_id=number, places=2)
+
+
+async def _queued(sessions: Sessions) -> list[int]:
+    async with sessions() as session:
+        found = await session.scalars(
+            text("SELECT (args ->> 'download_id')::int FROM procrastinate_jobs ORDER BY id")
+        )
+        return list(found)
+
+
+async def test_a_full_host_keeps_nobody_waiting_for_another(service: Service, sessions: Sessions) -> None:
+    alice = await service.sign_in()
+    full = [await submit(alice, f"https://full.example/{n}.mp3") for n in range(3)]
+    other = await submit(alice, "https://other.example/song.mp3")
+    assert [await _claim(sessions, number) is not None for number in (*full, other)] == [
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+async def test_whoever_leaves_a_host_calls_the_one_that_has_waited_longest(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    numbers = [await submit(alice, f"https://music.example/{n}.mp3") for n in range(4)]
+    async with sessions.begin() as session:
+        await session.execute(text("DELETE FROM procrastinate_jobs"))
+    claims = [await _claim(sessions, number) for number in numbers]
+    assert [claimed is not None for claimed in claims] == [True, True, False, False]
+    first = claims[0]
+    assert first is not None
+    for _ in range(2):  # leaving twice frees one place
+        async with sessions.begin() as session:
+            await host.leave(session, download_id=first.download_id, attempt=first.attempt)
+    assert await _queued(sessions) == [numbers[2]]
+    assert await _claim(sessions, numbers[2]) is not None
+    assert await _claim(sessions, numbers[3]) is None
+
+
+async def test_two_that_come_and_go_at_once_never_forget_a_third(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    for turn in range(10):
+        numbers = [await submit(alice, f"https://music.example/{turn}/{n}.mp3") for n in range(3)]
+        async with sessions.begin() as session:
+            await session.execute(text("DELETE FROM procrastinate_jobs"))
+        held = [claimed for claimed in [await _claim(sessions, n) for n in numbers[:2]] if claimed]
+
+        async def leave(claimed: download.Claim) -> None:
+            async with sessions.begin() as session:
+                await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+
+        third, *_ = await asyncio.gather(_claim(sessions, numbers[2]), *(leave(claimed) for claimed in held))
+        assert third is not None or await _queued(sessions) == [numbers[2]]
+        async with sessions.begin() as session:
+            await session.execute(text("UPDATE download_history SET fetching = false, parked = false"))
+
+
+async def test_what_a_dead_worker_left_waiting_is_found(service: Service, sessions: Sessions) -> None:
+    alice = await service.sign_in()
+    numbers = [await submit(alice, f"https://music.example/{n}.mp3") for n in range(3)]
+    for number in numbers:
+        await _claim(sessions, number)
+    async with sessions.begin() as session:
+        await session.execute(
+            text("DELETE FROM procrastinate_jobs WHERE (args ->> 'download_id')::int = :n"), {"n": numbers[2]}
+        )
+        assert await orphanage.find(session) == []  # somebody will call it
+        await session.execute(text("UPDATE download_history SET fetching = false"))
+        assert await orphanage.find(session) == [numbers[2]]
+        await orphanage.take_in(session, download_id=numbers[2])
+    assert numbers[2] in await _queued(sessions)
