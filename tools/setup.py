@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import music_servers
+
 ROOT = Path(__file__).resolve().parent.parent
 BACKEND = ROOT / "backend"
 VENV = ROOT / ".venv"
@@ -24,9 +26,11 @@ def main() -> int:
         return _with_newer_python()
     wanted = {name: _digest(name) for name in ("run", "dev")}
     installed = STAMP.read_text(encoding="utf-8") if STAMP.exists() else ""
-    if installed == wanted["dev"] or (installed == wanted["run"] and not dev):
-        return 0
-    return _install(dev=dev, stamp=wanted["dev" if dev else "run"])
+    is_done = installed == wanted["dev"] or (installed == wanted["run"] and not dev)
+    status = 0 if is_done else _install(dev=dev, stamp=wanted["dev" if dev else "run"])
+    if dev and status == 0:
+        music_servers.provide(VENV / "debian")
+    return status
 
 
 def _requirements(name: str) -> Path:
