@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint bench lock clean
+.PHONY: help setup run demo test lint bench lock audit licences clean
 
 help: ## Show this list
 	@echo "NAS Music Downloader"; echo
@@ -31,6 +31,13 @@ bench: ## Measure against yt-dlp's own command and the bare work, side by side (
 lock: ## Lock the dependencies anew and export them (needs poetry and poetry-plugin-export)
 	@sh tools/lock.sh
 
+audit: ## Ask the advisory database whether anything that is locked has a known weakness (needs the internet)
+	@PYTHON="$(PYTHON)" sh tools/audit.sh
+
+licences: ## Write docs/licences.md: what the service runs with, and under which licence
+	@$(PYTHON) tools/setup.py --dev
+	@exec $(BIN)/python tools/licences.py
+
 clean: ## Remove .venv and caches; music and data stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf .venv .audit .mypy_cache .pytest_cache .ruff_cache .coverage*
 	find backend tools -name __pycache__ -type d -prune -exec rm -rf {} +

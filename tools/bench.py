@@ -8,22 +8,28 @@ import json
 import os
 import platform
 import shutil
+import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import egress_race
+import feeds
 import gauges
 import races
 import rig
 
-SECTIONS = ("passthrough", "mp3", "source", "latency", "memory")
+SECTIONS = ("passthrough", "mp3", "source", "collection", "latency", "memory", "egress")
 SLOW = {"delay": 0.15, "rate": 1_500_000.0}
 MIB = 1024**2
 # What the service is held to: ratios of wall times, milliseconds, and MiB.
 MOST_OF_YT_DLP, MOST_OF_BARE, MOST_OF_BARE_MP3 = 0.12, 2.0, 1.08
+MOST_OF_ONE_CALL, MOST_GROWTH = 0.8, 1.10
 ANSWER_P99, START_P50, START_P99 = 25.0, 15.0, 50.0
+MOST_OF_DIRECT, MORE_FOR_SMALL, PROXY = 6.0, 10.0, 25.0
 IDLE, TWO_RUNNING = 250, 400
 
 
@@ -63,8 +69,10 @@ class Bench:
             "passthrough": self.passthrough,
             "mp3": self.mp3,
             "source": self.source,
+            "collection": self.collection,
             "latency": self.latency,
             "memory": self.memory,
+            "egress": self.egress,
         }
 
     def passthrough(self) -> dict[str, Any]:
@@ -105,6 +113,26 @@ class Bench:
         _table("source: fetching and nothing else", [alone], reference=alone)
         return _figures([alone])
 
+    def collection(self) -> dict[str, Any]:
+        """Take a feed with all it holds."""
+        items, rounds = self._options.items, self._options.rounds
+        media, names = self._tracks(".mp3", number=items + feeds.WARM)
+        tracks = [media / name for name in names]
+        with rig.source(media, **self._pace) as source:
+            warm = feeds.write_feed(media / "warm.xml", address=source, tracks=tracks[items:])
+            feed = feeds.write_feed(media / "feed.xml", address=source, tracks=tracks[:items])
+            ours = feeds.Ours(warm=warm, items=items, rounds=rounds)
+            us, peer = ours.contender, feeds.yt_dlp(items=items)
+            races.run([us, peer], [feed], self._folder, rounds=rounds)
+        _table(f"collection: a feed with {items} tracks", [us, peer], reference=peer)
+        memory = feeds.memory(us)
+        _say_collection(us, peer, memory, ours.background)
+        figures = _figures([us, peer])
+        for contender in (us, peer):
+            figures[contender.name]["first"] = feeds.first(contender)
+        background = asdict(ours.background) if ours.background else None
+        return {**figures, "memory": memory, "background": background}
+
     def latency(self) -> dict[str, Any]:
         """Submit to an idle service."""
         media = self._folder / "small"
@@ -142,13 +170,31 @@ class Bench:
         _target("two running, MiB", totals[-1], TWO_RUNNING)
         return found
 
-    def _tracks(self, suffix: str) -> tuple[Path, list[str]]:
-        media = self._folder / f"media{suffix}" / "tracks"
+    def egress(self) -> dict[str, Any]:
+        """Fetch with and without the proxy that everything goes through."""
+        media = self._folder / "egress"
+        egress_race.make(media)
+        with rig.source(media) as source:
+            found = egress_race.run(source, rounds=2 * self._options.rounds + 1)
+        print("\negress: 100 MiB, and a small file          seconds    CPU s   small, ms")
+        for name in ("direct", "proxied"):
+            wall, cpu, small = (statistics.median(found[name][kind]) for kind in ("walls", "cpus", "small"))
+            print(f"  {name:<38}{wall:9.3f}{cpu:9.3f}{small:12.2f}")
+        _target("CPU over a direct fetch", found["cpu_ratio"], MOST_OF_DIRECT)
+        _target("more for a small file, ms", found["more_for_small"], MORE_FOR_SMALL)
+        _target("the proxy's memory, MiB", found["pss"] / MIB, PROXY)
+        print(f"  time over a direct fetch: {found['wall_ratio']:.2f}")
+        return found
+
+    def _tracks(self, suffix: str, *, number: int | None = None) -> tuple[Path, list[str]]:
+        """Return a folder and the names of `number` tracks in it, as many as the options say by default."""
+        number = number or self._options.tracks
+        media = self._folder / f"media{suffix}" / f"tracks-{number}"
         if media.exists():
-            return media, sorted(path.name for path in media.iterdir())
-        options = self._options
-        _tell(f"   making {options.tracks} tracks of {options.seconds} s ({suffix})")
-        return media, races.make_tracks(media, suffix=suffix, number=options.tracks, seconds=options.seconds)
+            return media, sorted(path.name for path in media.glob(f"*{suffix}"))
+        seconds = self._options.seconds
+        _tell(f"   making {number} tracks of {seconds} s ({suffix})")
+        return media, races.make_tracks(media, suffix=suffix, number=number, seconds=seconds)
 
     def _race(self, contenders: Sequence[races.Contender], source: str, names: Sequence[str]) -> None:
         urls = [f"{source}/{name}" for name in names]
@@ -165,6 +211,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tracks", type=int, default=40)
     parser.add_argument("--seconds", type=int, default=180, help="length of a track")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--items", type=int, default=200, help="how many tracks the collection has")
     parser.add_argument("--submissions", type=int, default=200, help="how many for latency")
     parser.add_argument("--only", type=_sections, default=SECTIONS, help=",".join(SECTIONS))
     parser.add_argument("--slow", action="store_true", help="a source of 150 ms and 1.5 MB/s a connection")
@@ -210,11 +257,37 @@ def _table(title: str, contenders: Sequence[races.Contender], *, reference: race
     print(f"\n{title:<40}  seconds    ratio    CPU s")
     for contender in contenders:
         cpu = contender.cpu
-        parts = ", ".join(f"{part} {used:.2f}" for part, used in cpu.items()) if len(cpu) > 1 else ""
+        parts = _parts(cpu) if len(cpu) > 1 else ""
         print(
             f"  {contender.name:<38}{contender.wall:9.2f}{contender.wall / reference.wall:9.2f}"
             f"{sum(cpu.values()):9.2f}   {parts}".rstrip()
         )
+
+
+def _parts(cpu: Mapping[str, float]) -> str:
+    return ", ".join(f"{part} {used:.2f}" for part, used in sorted(cpu.items()))
+
+
+def _say_collection(
+    ours: races.Contender,
+    peer: races.Contender,
+    memory: Mapping[str, float],
+    background: feeds.Background | None,
+) -> None:
+    for contender in (ours, peer):
+        print(f"  {contender.name:<30}first file after {feeds.first(contender):6.2f} s")
+    for moment, size in memory.items():
+        print(f"  memory, {moment:<30}{size / MIB:9.1f} MiB")
+    if background is not None:
+        used = sum(background.cpu.values())
+        print(
+            f"  gains behind the scenes: {background.wall:.1f} s, CPU s {used:.2f}   {_parts(background.cpu)}"
+        )
+        print(f"  memory, {'gains written':<30}{background.memory / MIB:9.1f} MiB")
+    _target("time over one call of yt-dlp -x", ours.wall / peer.wall, MOST_OF_ONE_CALL)
+    under_way = [size for moment, size in memory.items() if moment != feeds.COMPLETED]
+    if len(under_way) > 1:
+        _target("memory over that at the first look", max(under_way) / under_way[0], MOST_GROWTH)
 
 
 def _target(what: str, value: float, most: float) -> None:

@@ -1,4 +1,4 @@
-"""The whole main job once, offline: a small album is made, served, downloaded and shown as it landed."""
+"""The whole main job once, offline: an album and a single are made, served, downloaded and shown."""
 
 import json
 import sys
@@ -11,14 +11,15 @@ from urllib.parse import urlencode
 import mutagen
 import rig
 
-ARTIST, ALBUM, DATE = "The Loopbacks", "Songs from Nowhere", "2021-05-14"
-# The file as the source has it, the title, the chord in Hz, and the format to ask for.
+ARTIST, ALBUM, YEAR = "The Loopbacks", "Songs from Nowhere", 2021
+# The file as the source has it, the title, and the chord in Hz.
 TRACKS = (
-    ("one.mp3", "First Light", (262, 330, 392), "best"),
-    ("two.m4a", "Noon", (294, 370, 440), "best"),
-    ("three.opus", "Long Shadows", (330, 415, 494), "best"),
-    ("four.flac", "Last Train Home", (349, 440, 523), "mp3"),
+    ("one.mp3", "First Light", (262, 330, 392)),
+    ("two.m4a", "Noon", (294, 370, 440)),
+    ("three.opus", "Long Shadows", (330, 415, 494)),
 )
+SINGLE = ("four.flac", "Last Train Home", (349, 440, 523))
+PAGE, COVER = "album.html", "cover.jpg"
 CODING = {
     ".mp3": ("-c:a", "libmp3lame", "-b:a", "128k"),
     ".m4a": ("-c:a", "aac", "-b:a", "128k"),
@@ -29,6 +30,8 @@ SECONDS = 6
 RATE = 90_000  # bytes a second from the source, so that there is progress to see
 PATIENCE = 60
 TAGS = ("artist", "album", "albumartist", "title", "tracknumber", "date")
+EXPECTED = len(TRACKS) + 1
+COLUMNS = ("id", "parent_id", "status", "artist", "title", "format", "codec", "bitrate", "file_size")
 
 
 def main() -> int:
@@ -44,22 +47,25 @@ def main() -> int:
         print("\nStopped; everything is cleaned up.", file=sys.stderr)
         return 130
     _step(f"Done in {time.monotonic() - began:.0f} s; the service has ended and all of this is removed again")
-    if landed < len(TRACKS):
-        print(f"   only {landed} of {len(TRACKS)} tracks landed", file=sys.stderr)
+    if landed < EXPECTED:
+        print(f"   only {landed} of {EXPECTED} tracks landed", file=sys.stderr)
         return 1
     return 0
 
 
 def _demonstrate(folder: Path) -> int:
     """Return how many tracks landed."""
-    _step("Making an album of four short tracks, each in another format")
-    album = folder / "album"
-    album.mkdir()
-    for number, (name, title, chord, _) in enumerate(TRACKS, 1):
-        _make(album / name, number=number, title=title, chord=chord)
+    _step("Making an album of three short tracks with a cover, and a single, each in another format")
+    music = folder / "music"
+    music.mkdir()
+    for name, title, chord in (*TRACKS, SINGLE):
+        _make(music / name, title=title, chord=chord)
         print(f"   {name:<12}{title}")
+    rig.ffmpeg("-f", "lavfi", "-i", "gradients=s=1280x720:d=1", "-frames:v", "1", music / COVER)
+    print(f"   {COVER:<12}1280 x 720, as a video's still would be")
     _step("Serving it from this machine, and starting the service with its own PostgreSQL and worker")
-    with rig.source(album, rate=RATE) as source, rig.service(folder / "service") as service:
+    with rig.source(music, rate=RATE) as source, rig.service(folder / "service") as service:
+        _write_page(music / PAGE, address=source)
         print(f"   the source is {source}, the service {service.address}")
         with rig.Api(service.address) as api:
             landed = _use(_Told(api), source)
@@ -68,13 +74,22 @@ def _demonstrate(folder: Path) -> int:
     return len(landed)
 
 
-def _make(path: Path, *, number: int, title: str, chord: tuple[int, ...]) -> None:
+def _make(path: Path, *, title: str, chord: tuple[int, ...]) -> None:
     tones = "+".join(f"0.2*sin({frequency}*2*PI*t)" for frequency in chord)
     sound = f"aevalsrc='{tones}|{tones}':s=48000:d={SECONDS},afade=out:st={SECONDS - 1}:d=1"
-    facts = {"artist": ARTIST, "album": ALBUM, "title": title, "date": DATE, "genre": "Ambient"}
-    facts |= {"album_artist": ARTIST, "track": f"{number}/{len(TRACKS)}"}
+    facts = {"artist": ARTIST, "title": title, "genre": "Ambient"}
     metadata = [part for name, value in facts.items() for part in ("-metadata", f"{name}={value}")]
     rig.ffmpeg("-f", "lavfi", "-i", sound, *CODING[path.suffix], *metadata, path)
+
+
+def _write_page(path: Path, *, address: str) -> None:
+    """Write what a band's own page may look like: a heading, a picture, and a player for each track."""
+    players = "".join(f'<audio controls src="{address}/{name}"></audio>' for name, *_ in TRACKS)
+    path.write_text(
+        f"<!doctype html><html><head><title>{ARTIST} - {ALBUM} ({YEAR})</title>"
+        f'<meta property="og:image" content="{address}/{COVER}"></head><body>{players}</body></html>',
+        encoding="utf-8",
+    )
 
 
 class _Told:
@@ -99,29 +114,23 @@ def _use(told: _Told, source: str) -> list[dict[str, Any]]:
     told.call("POST", "/auth/register", rig.USER).expect(201)
     login = {name: rig.USER[name] for name in ("username", "password")}
     told.api.token = told.call("POST", "/auth/login", login, form=True).expect(200)["access_token"]
-    _step("Handing in four URLs, the last one to become MP3")
-    ids = []
-    for name, *_, wanted in TRACKS:
-        body = {"url": f"{source}/{name}", **({} if wanted == "best" else {"format": wanted})}
-        ids.append(told.call("POST", "/api/download", body).expect(202)["id"])
-    _step("Following them; two run at once")
+    _step("Handing in two URLs: the album's page, and the single, which is to become MP3")
+    wanted = ({"url": f"{source}/{PAGE}"}, {"url": f"{source}/{SINGLE[0]}", "format": "mp3"})
+    ids = [told.call("POST", "/api/download", body).expect(202)["id"] for body in wanted]
+    _step("Following them; two tracks run at once")
     _follow(told, ids)
-    _step("The history")
-    page = told.call("GET", "/api/downloads?per_page=20").expect(200)
+    _step("The history: the album is one download, its tracks are listed below it")
+    rows = told.call("GET", "/api/downloads?per_page=20").expect(200)["downloads"]
+    of_album = told.call("GET", f"/api/downloads?parent_id={ids[0]}").expect(200)["downloads"]
     _table(
-        ("id", "status", "artist", "title", "format", "codec", "kbit/s", "bytes"),
-        [
-            tuple(
-                row[name]
-                for name in ("id", "status", "artist", "title", "format", "codec", "bitrate", "file_size")
-            )
-            for row in page["downloads"]
-        ],
+        ("id", "of", "status", "artist", "title", "format", "codec", "kbit/s", "bytes"),
+        [tuple(row[name] for name in COLUMNS) for row in (*reversed(rows), *of_album)],
     )
     _step("Logging out: the token is dead at once")
     told.call("POST", "/auth/logout").expect(200)
     print(f"   refused: {told.call('GET', '/auth/me').expect(401)['detail']}")
-    return [row for row in reversed(page["downloads"]) if row["status"] == "completed"]
+    tracks = (*of_album, *(row for row in rows if row["kind"] == "track"))
+    return [row for row in tracks if row["status"] == "completed"]
 
 
 def _follow(told: _Told, ids: list[int]) -> None:
@@ -146,6 +155,9 @@ def _follow(told: _Told, ids: list[int]) -> None:
 def _state(row: dict[str, Any]) -> str:
     if row["status"] == "failed":
         return f"failed: {row['error_code']}: {row['error_message']}"
+    if row["items"] is not None:
+        items = row["items"]
+        return f"{row['status']:<13}{row['title']}: {items['completed']} of {items['total']} tracks"
     if row["status"] == "completed":
         return f"completed    {row['file_path']}"
     progress = row["progress"]
@@ -164,6 +176,10 @@ def _show_files(library: Path, landed: list[dict[str, Any]]) -> None:
         said = ", ".join(f"{name}={'; '.join(file[name])}" for name in TAGS if name in file)
         print(
             f"   {row['file_path']}   ({path.stat().st_size:,} bytes, {file.info.length:.1f} s)\n      {said}"
+        )
+    for cover in sorted(library.rglob("cover.jpg")):
+        print(
+            f"   {cover.relative_to(library)}   ({cover.stat().st_size:,} bytes, square, also in each file)"
         )
 
 

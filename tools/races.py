@@ -126,9 +126,14 @@ def bare_fetch() -> Contender:
 def yt_dlp(*options: str, at_once: int = AT_ONCE) -> Contender:
     """Run yt-dlp's own command once a track."""
     name = "yt-dlp -x" + (" to mp3" if options else "") + (", one at a time" if at_once == 1 else "")
-    fixed = [str(rig.BIN / "yt-dlp"), "--ignore-config", "--quiet", "--no-warnings", "-x", *options]
-    fixed += ["--ffmpeg-location", rig.FFMPEG]
+    fixed = yt_dlp_command(*options)
     return _commands(name, lambda url, raw, _: [[*fixed, "-P", str(raw.parent), url]], at_once=at_once)
+
+
+def yt_dlp_command(*options: str) -> list[str]:
+    """Return yt-dlp's own command but for the folder and the URL."""
+    fixed = [str(rig.BIN / "yt-dlp"), "--ignore-config", "--quiet", "--no-warnings", "-x", *options]
+    return [*fixed, "--ffmpeg-location", rig.FFMPEG]
 
 
 def _lap(service: rig.Service, urls: Sequence[str], audio_format: str) -> Lap:
@@ -163,15 +168,16 @@ def _commands(
             for command in steps(url, folder / f"raw{Path(url.partition('?')[0]).suffix}", folder / "done"):
                 subprocess.run(command, check=True, timeout=PATIENCE, env=environment)
 
-        before, began = _children_cpu(), time.perf_counter()
+        before, began = children_cpu(), time.perf_counter()
         with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(one, urls))
-        return Lap(wall=time.perf_counter() - began, cpu={"commands": _children_cpu() - before})
+        return Lap(wall=time.perf_counter() - began, cpu={"commands": children_cpu() - before})
 
     return Contender(name=name, run=contend)
 
 
-def _children_cpu() -> float:
+def children_cpu() -> float:
+    """Return the CPU seconds of all commands that were waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -20,6 +20,9 @@ TYPES = {
     ".m4a": "audio/mp4",
     ".opus": "audio/ogg",
     ".flac": "audio/flac",
+    ".html": "text/html; charset=utf-8",
+    ".jpg": "image/jpeg",
+    ".xml": "application/rss+xml",
 }
 _PIECE = 16 * 1024
 

@@ -22,6 +22,7 @@ from music_downloader.config.settings import Settings
 from music_downloader.migration import upgrade
 from music_downloader.model.database import connect
 from music_downloader.postgres import embedded_postgres
+from music_downloader.serving.server import configuration
 
 SECRET_KEY = "a key that is only for tests and long enough"
 _START_SECONDS = 30
@@ -153,11 +154,7 @@ async def serve(make_settings: Callable[..., Settings]) -> AsyncIterator[Serve]:
 
 @asynccontextmanager
 async def _running(settings: Settings) -> AsyncIterator[int]:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings), host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=2
-        )
-    )
+    server = uvicorn.Server(configuration(create_app(settings), host="127.0.0.1", port=0, graceful_seconds=2))
     server.capture_signals = nullcontext
     task = asyncio.create_task(server.serve())
     try:

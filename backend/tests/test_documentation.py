@@ -18,7 +18,7 @@ from music_downloader.model import DownloadStatus
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NOT_OURS = {".venv", ".git", "node_modules", ".pytest_cache", "downloads", ".data"}
+NOT_OURS = {".venv", ".audit", ".git", "node_modules", ".pytest_cache", "downloads", ".data"}
 DOCUMENTS = sorted(
     document for document in ROOT.rglob("*.md") if not NOT_OURS.intersection(document.relative_to(ROOT).parts)
 )

@@ -19,15 +19,18 @@ from music_downloader.auth import password
 from music_downloader.auth import route as auth_route
 from music_downloader.auth.account import ensure_first_admin
 from music_downloader.config.logging import configure_logging
+from music_downloader.config.safety import check_folders
 from music_downloader.config.secret import signing_key
 from music_downloader.config.settings import Settings, load_settings
 from music_downloader.errors import ConfigurationError, InvalidInputError
 from music_downloader.migration import upgrade_when_reachable
 from music_downloader.model import Download
 from music_downloader.model.database import connect
-from music_downloader.route import download, event, file, problem, system
+from music_downloader.route import admin, documentation, download, event, file, problem, system
+from music_downloader.route.forwarding import Forwarding
 from music_downloader.route.middleware import BodyLimit, RequestContext
 from music_downloader.route.openapi import describe_openapi
+from music_downloader.route.protection import Protection
 from music_downloader.schema.download import DownloadRead
 from music_downloader.schema.user import RegisterRequest, registration
 from music_downloader.service.feed import Feed
@@ -41,8 +44,9 @@ _FIRST_WAIT_SECONDS = 5
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application; ConfigurationError with a sentence where the settings can't be used."""
     settings = settings or load_settings()
-    configure_logging(level=settings.log_level, log_format=settings.log_format)
-    admin = _first_admin(settings)
+    configure_logging(level=settings.least_level, log_format=settings.log_format)
+    check_folders(settings)
+    first_admin = _first_admin(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -52,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         sessionmaker = async_sessionmaker(database, expire_on_commit=False)
         ready = asyncio.Event()
         backstage = asyncio.create_task(
-            _backstage(settings, sessionmaker, ready, admin=admin), name="backstage"
+            _backstage(settings, sessionmaker, ready, admin=first_admin), name="backstage"
         )
         feed = Feed(settings.conninfo, sessionmaker, render=_as_json)
         listening = asyncio.create_task(feed.run(), name="feed")
@@ -81,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=version(),
         lifespan=lifespan,
         debug=False,
+        docs_url=None,  # ours needs nothing from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # the address it would send to is made from the Host header
     )
@@ -89,7 +94,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(download.router)
     app.include_router(file.router)
     app.include_router(event.router)
+    app.include_router(admin.router)
     app.include_router(system.router)
+    app.include_router(documentation.router)
     describe_openapi(app)
     app.add_middleware(BodyLimit)
     if settings.cors_origins:
@@ -104,6 +111,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ],
         )
     app.add_middleware(RequestContext, root_path=settings.root_path)
+    app.add_middleware(Protection, root_path=settings.root_path)
+    app.add_middleware(Forwarding, trusted=settings.trusted_proxies)
     return app
 
 

@@ -3,11 +3,11 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -19,8 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from music_downloader import version
 from music_downloader.app import create_app
-from music_downloader.auth import account
+from music_downloader.command.transaction import in_transaction
+from music_downloader.command.user import users
 from music_downloader.config.logging import configure_logging
+from music_downloader.config.safety import check_folders
 from music_downloader.config.secret import signing_key
 from music_downloader.config.settings import Settings, load_settings
 from music_downloader.engine.containment import die_with_parent
@@ -28,14 +30,12 @@ from music_downloader.errors import MusicDownloaderError
 from music_downloader.migration import upgrade, upgrade_when_reachable
 from music_downloader.model.database import connect
 from music_downloader.postgres import EmbeddedPostgres
-from music_downloader.schema.user import registration
 from music_downloader.service import cleanup as cleanup_service
-from music_downloader.service import health
-from music_downloader.service.audit import Action
+from music_downloader.service import health, throttle
+from music_downloader.serving.server import configuration
 from music_downloader.worker import run_worker
 
 log = structlog.stdlib.get_logger(__name__)
-T = TypeVar("T")
 
 _LOOK_EVERY_SECONDS = 1
 _NO_SUCH_TABLE = "42P01"
@@ -47,7 +47,6 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-users = typer.Typer(help="Accounts.", no_args_is_help=True)
 cli.add_typer(users, name="user")
 
 _BANNER = """
@@ -116,7 +115,8 @@ def serve(
         {"output_directory": here / "downloads", "data_directory": here / ".data"} if standalone else {}
     )
     settings = load_settings(proposed)
-    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    configure_logging(level=settings.least_level, log_format=settings.log_format)
+    check_folders(settings)
     signing_key(settings)  # a bad one is told before anything is started
     if not standalone or settings.names_a_database:
         _run(_serve(settings, postgres=None, banner=standalone))
@@ -137,18 +137,7 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banner: bool) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
-    )
+    server = uvicorn.Server(configuration(create_app(settings), host=settings.host, port=settings.port))
     # uvicorn hands each signal on once it has stopped; by then there is nothing left for it to do.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
@@ -170,7 +159,7 @@ async def _greet(server: uvicorn.Server, settings: Settings) -> None:
         await asyncio.sleep(0.05)
     host = "localhost" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - a comparison
     port = server.servers[0].sockets[0].getsockname()[1]
-    address = f"http://{host}:{port}{settings.root_path.rstrip('/')}"
+    address = f"http://{host}:{port}{settings.root_path}"
     typer.echo(_BANNER.format(version=version(), address=address, library=settings.output_directory))
 
 
@@ -194,7 +183,8 @@ async def _keep_running(postgres: EmbeddedPostgres) -> None:
 def worker() -> None:
     """Run a worker on its own; as many as you like, on as many machines."""
     settings = load_settings()
-    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    configure_logging(level=settings.least_level, log_format=settings.log_format)
+    check_folders(settings)
     _run(_work(settings))
 
 
@@ -221,12 +211,13 @@ def migrate() -> None:
 
 @cli.command()
 def cleanup() -> None:
-    """Remove expired rows of the token blacklist, as the worker does every quarter of an hour."""
+    """Remove expired tokens and counts, as the worker does every quarter of an hour."""
 
     async def remove(session: AsyncSession) -> int:
+        await throttle.remove_expired(session)
         return await cleanup_service.remove_expired_tokens(session, now=datetime.now(UTC))
 
-    typer.echo(f"Removed {asyncio.run(_in_transaction(remove))} expired tokens.")
+    typer.echo(f"Removed {in_transaction(remove)} expired tokens.")
 
 
 @cli.command()
@@ -250,40 +241,3 @@ def doctor() -> None:
         typer.echo(f"{name:<10} {check.status.value:<10} {check.detail}")
     if health.worst(checks) is health.Condition.UNHEALTHY:
         raise typer.Exit(1)
-
-
-@users.command("create")
-def create_user(
-    username: Annotated[str, typer.Argument(help="3-50 letters, digits, dots, underscores or hyphens")],
-    email: Annotated[str, typer.Argument(help="An email address")],
-    *,
-    admin: Annotated[bool, typer.Option(help="Make an administrator.")] = False,
-    password: Annotated[
-        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="NAS_MUSIC_PASSWORD")
-    ],
-) -> None:
-    """Make an account; the password is asked for, or taken from NAS_MUSIC_PASSWORD."""
-    wanted = registration(username=username, email=email, password=password)
-
-    async def create(session: AsyncSession) -> int:
-        user = await account.create(
-            session,
-            username=wanted.username,
-            email=wanted.email,
-            password=wanted.password,
-            is_admin=admin,
-            action=Action.CREATE_USER,
-        )
-        return user.id
-
-    user_id = asyncio.run(_in_transaction(create))
-    typer.echo(f"Made {'the administrator' if admin else 'the user'} {username} with id {user_id}.")
-
-
-async def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-    database = connect(load_settings().sqlalchemy_url, application_name="nas-music", pool_size=1)
-    try:
-        async with async_sessionmaker(database, expire_on_commit=False).begin() as session:
-            return await work(session)
-    finally:
-        await database.dispose()

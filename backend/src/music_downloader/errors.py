@@ -6,6 +6,7 @@
     ├── LostClaimError               an attempt was ended by somebody else
     ├── NotFoundError                404
     │   ├── DownloadNotFoundError
+    │   ├── UserNotFoundError
     │   ├── NoFileError
     │   └── NoCoverError
     ├── ConflictError                409
@@ -13,16 +14,20 @@
     │   ├── EmailTakenError
     │   ├── NotActiveError
     │   ├── NotRetryableError
-    │   └── StillActiveError
+    │   ├── StillActiveError
+    │   └── LastAdminError           (recorded)
     ├── InvalidInputError            422
-    │   └── UrlRefusedError
+    │   ├── UrlRefusedError          (recorded)
+    │   └── WeakPasswordError
     ├── ForbiddenError               403
     │   ├── RegistrationClosedError
+    │   ├── NotAnAdminError          (recorded)
     │   ├── InactiveUserError        (recorded)
     │   └── WrongPasswordError       (recorded)
     ├── NotAuthenticatedError        401
     │   ├── InvalidCredentialsError  (recorded)
     │   └── InvalidTokenError
+    ├── ThrottledError               429 (recorded)
     ├── TooManyActiveError           429
     ├── TooManyStreamsError          429
     └── ServiceUnavailableError      503
@@ -90,12 +95,20 @@ class LostClaimError(MusicDownloaderError):
     """This attempt at the download was ended by somebody else."""
 
 
+class RecordedError(MusicDownloaderError):
+    """This was refused, and the refusal has been written down."""
+
+
 class NotFoundError(MusicDownloaderError):
     """There is nothing here, or nothing that you may see."""
 
 
 class DownloadNotFoundError(NotFoundError):
     """There is no such download among yours."""
+
+
+class UserNotFoundError(NotFoundError):
+    """There is no such account."""
 
 
 class NoFileError(NotFoundError):
@@ -130,12 +143,26 @@ class StillActiveError(ConflictError):
     """This download is still active; cancel it first."""
 
 
+class LastAdminError(ConflictError, RecordedError):
+    """This is the last active administrator; make another one first."""
+
+
 class InvalidInputError(MusicDownloaderError):
-    """What was sent can't be used."""
+    """What was sent can't be used; `field` is the one to look at."""
+
+    field = ""
 
 
-class UrlRefusedError(InvalidInputError):
+class UrlRefusedError(InvalidInputError, RecordedError):
     """This URL can't be downloaded from."""
+
+    field = "url"
+
+
+class WeakPasswordError(InvalidInputError):
+    """This password is too easy to guess; choose another one."""
+
+    field = "new_password"
 
 
 class ForbiddenError(MusicDownloaderError):
@@ -146,8 +173,8 @@ class RegistrationClosedError(ForbiddenError):
     """Registration is closed here; ask the administrator for an account."""
 
 
-class RecordedError(MusicDownloaderError):
-    """This was refused, and the refusal has been written down."""
+class NotAnAdminError(ForbiddenError, RecordedError):
+    """Only administrators may do this."""
 
 
 class InactiveUserError(ForbiddenError, RecordedError):
@@ -168,6 +195,14 @@ class InvalidCredentialsError(NotAuthenticatedError, RecordedError):
 
 class InvalidTokenError(NotAuthenticatedError):
     """This token is not valid (any more); log in again."""
+
+
+class ThrottledError(RecordedError):
+    """Too many tries; wait a while. `retry_after` is in whole seconds."""
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class TooManyActiveError(MusicDownloaderError):

@@ -27,6 +27,7 @@ _QUIET_POLL_SECONDS = 2.0
 _UPKEEP_POLL_SECONDS = 10.0
 _GRACE_SECONDS = 5.0
 _RESTART_AFTER_SECONDS = 2.0
+_PATIENCE_SECONDS = 60.0  # tracks of a collection wait for each other's publishing, on a slow share too
 
 
 class _StoppedError(Exception):
@@ -35,7 +36,12 @@ class _StoppedError(Exception):
 
 async def run_worker(settings: Settings) -> None:
     """Work until cancelled; a database that goes away is waited for."""
-    database = connect(settings.sqlalchemy_url, application_name="nas-music worker", pool_size=4)
+    database = connect(
+        settings.sqlalchemy_url,
+        application_name="nas-music worker",
+        pool_size=max(4, (settings.worker_concurrency + settings.encode_concurrency) // 2 + 2),
+        patience=_PATIENCE_SECONDS,
+    )
     with suppress(OSError):  # where it fails, /health and each download say why
         settings.output_directory.mkdir(parents=True, exist_ok=True)
     engine = Engine(encodes=settings.encode_concurrency)
@@ -104,7 +110,7 @@ async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int,
         concurrency=concurrency,
         fetch_job_polling_interval=poll,
         shutdown_graceful_timeout=_GRACE_SECONDS,
-        delete_jobs="successful",
+        delete_jobs="always",  # what a failed job left undone is found by the rescue; its reason is logged
         additional_context=state.as_context(),
         install_signal_handlers=False,
         update_heartbeat_interval=_HEARTBEAT_SECONDS,

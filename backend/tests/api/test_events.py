@@ -244,7 +244,8 @@ async def _not_reading(service: Service, client: httpx.AsyncClient) -> AsyncIter
     url = service.http.base_url
     reader, writer = await asyncio.open_connection(url.host, url.port, limit=1024)
     authorization = client.headers["authorization"]
-    writer.write(f"GET /api/events HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode())
+    fields = f"Host: x\r\nConnection: close\r\nAuthorization: {authorization}\r\n"
+    writer.write(f"GET /api/events HTTP/1.1\r\n{fields}\r\n".encode())
     assert b"200" in await reader.readline()
     try:
         yield reader

@@ -42,6 +42,7 @@ async def test_an_account_that_is_there_already_is_left_as_it_is(serve: Serve) -
     "change",
     [
         {"admin_password": "short"},
+        {"admin_password": "password123"},
         {"admin_username": "a b@c"},
         {"admin_username": "x" * 60},
         {"admin_email": "nonsense"},

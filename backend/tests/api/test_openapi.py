@@ -64,6 +64,10 @@ def test_the_names_that_clients_were_generated_from_stay(document: dict[str, Any
         "GET /api/downloads/{download_id}/file": "getDownloadFile",
         "GET /api/downloads/{download_id}/cover": "getDownloadCover",
         "GET /api/events": "followDownloads",
+        "GET /api/admin/users": "listUsers",
+        "PATCH /api/admin/users/{user_id}": "changeUser",
+        "GET /api/admin/downloads": "listEverybodysDownloads",
+        "GET /api/admin/audit-logs": "listAuditLogs",
         "GET /": "getService",
         "GET /health": "getHealth",
         "GET /health/live": "getLiveness",
@@ -95,10 +99,12 @@ def test_each_operation_names_the_faults_that_it_can_answer_with(document: dict[
         if "{" in place:
             assert "404" in documented, place
     faults = dict(operations(document))
-    for place in ("POST /auth/register", *CONTROLS):
+    for place in ("POST /auth/register", "PATCH /api/admin/users/{user_id}", *CONTROLS):
         assert "409" in faults[place]["responses"], place
     assert "416" in faults["GET /api/downloads/{download_id}/file"]["responses"]
     assert "429" in faults["GET /api/events"]["responses"]
+    for place in ("POST /auth/register", "POST /auth/login", "POST /auth/password"):
+        assert "429" in faults[place]["responses"], place
     assert "security" not in faults["POST /auth/login"]
     assert faults["GET /api/downloads"]["security"]
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -128,7 +127,8 @@ async def test_a_missing_library_is_unhealthy_and_named(complete: Service) -> No
 
 async def test_a_library_that_cannot_be_written_to_is_unhealthy(serve: Any, heartbeat: None) -> None:
     del heartbeat
-    service = await serve(output_directory=Path("/proc/self"))
+    service = await serve()
+    service.library.symlink_to("/proc/self")
     assert set(await health(service, 503)) == {"storage"}
 
 

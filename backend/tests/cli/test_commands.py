@@ -98,11 +98,16 @@ def test_cleanup_removes_what_is_expired_for_good_and_nothing_that_could_still_p
         " ('just now', 1, now() - interval '5 minutes'), ('soon', 1, now() + interval '1 minute'),"
         " ('much later', 1, now() + interval '1 year') RETURNING id"
     )
+    rows(
+        "INSERT INTO throttles (key, count, ends_at) VALUES"
+        " ('over', 9, now() - interval '1 s'), ('not over', 9, now() + interval '1 minute') RETURNING key"
+    )
     first, second = run("cleanup"), run("cleanup")
     assert (first.returncode, first.stdout) == (0, "Removed 2 expired tokens.\n")
     assert (second.returncode, second.stdout) == (0, "Removed 0 expired tokens.\n")
     left = rows("SELECT jti FROM token_blacklist ORDER BY expires_at")
     assert left == [("just now",), ("soon",), ("much later",)]
+    assert rows("SELECT key FROM throttles") == [("not over",)]
 
 
 def test_an_administrator_is_made_from_the_command_line_and_audited(

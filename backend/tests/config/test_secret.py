@@ -1,5 +1,6 @@
 """The key that signs tokens: whose it is, where it is kept, and what stops the start."""
 
+import os
 import subprocess
 import sys
 import time
@@ -119,6 +120,7 @@ def test_a_damaged_key_is_told_and_never_replaced(settings: With, tmp_path: Path
     kept = tmp_path / "data" / "secret.key"
     kept.parent.mkdir()
     kept.write_bytes(content)
+    kept.chmod(0o600)
     with pytest.raises(ConfigurationError, match="damaged") as caught:
         signing_key(settings())
     assert str(kept.parent) in caught.value.detail
@@ -127,5 +129,33 @@ def test_a_damaged_key_is_told_and_never_replaced(settings: With, tmp_path: Path
 
 def test_a_folder_in_the_keys_place_is_told(settings: With, tmp_path: Path) -> None:
     (tmp_path / "data" / "secret.key").mkdir(parents=True)
-    with pytest.raises(ConfigurationError, match="Is a directory"):
+    with pytest.raises(ConfigurationError, match="is no plain file"):
         signing_key(settings())
+
+
+def test_a_link_in_the_keys_place_is_not_followed(settings: With, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "elsewhere").write_text("0" * 64)
+    (tmp_path / "data" / "secret.key").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigurationError, match="is no plain file"):
+        signing_key(settings())
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o644, 0o604, 0o660, 0o666])
+def test_a_key_that_others_may_read_stops_the_start(settings: With, tmp_path: Path, mode: int) -> None:
+    key = signing_key(settings())
+    (tmp_path / "data" / "secret.key").chmod(mode)
+    with pytest.raises(ConfigurationError, match="Others on this machine may read the key") as caught:
+        signing_key(settings())
+    assert "chmod 600" in caught.value.detail
+    assert key not in caught.value.detail
+
+
+def test_what_the_umask_is_does_not_matter_to_the_key(settings: With, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        signing_key(settings())
+    finally:
+        os.umask(before)
+    assert (tmp_path / "data" / "secret.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "data").stat().st_mode & 0o002 == 0

@@ -16,6 +16,7 @@ VALID_SECRETS = {
     "secret_key": "0123456789abcdef" * 4,
     "database_url": "postgresql://music:a-word@db.example/music",
     "admin_password": "correct horse battery",
+    "download_proxy": "socks5://music:a-word@proxy.example:1080",
 }
 
 
@@ -94,6 +95,10 @@ def test_the_default_database_and_key_are_the_documented_placeholders() -> None:
         ("EMBEDDED_WORKER", "0", False),
         ("AUDIO_FORMAT", "flac", "flac"),
         ("CORS_ORIGINS", "https://a.example, https://b.example", ("https://a.example", "https://b.example")),
+        ("CORS_ORIGINS", "https://A.example:8443/", ("https://a.example:8443",)),
+        ("ROOT_PATH", "/music", "/music"),
+        ("ROOT_PATH", "/apps/music.v1/", "/apps/music.v1"),
+        ("ROOT_PATH", "/", ""),
     ],
 )
 def test_values_are_read_as_people_write_them(
@@ -185,6 +190,12 @@ def test_the_variable_itself_wins_over_its_file(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("SECRET_KEY_FILE", str(file))
     monkeypatch.setenv("SECRET_KEY", "of the variable")
     assert secret(load_settings(), "secret_key") == "of the variable"
+
+
+def test_dotenv_may_name_the_file_too(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of the file\n")
+    Path(".env").write_text(f"SECRET_KEY_FILE={tmp_path / 'secret'}\nSECRET_KEY=of dotenv\n")
+    assert secret(load_settings(), "secret_key") == "of the file"
 
 
 def test_an_empty_file_variable_is_as_if_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,6 +301,33 @@ def test_what_is_no_postgres_address_is_refused_without_showing_it(
         ("ALLOWED_NETWORKS", "10.0.0.0/99"),
         ("ALLOWED_NETWORKS", "the-cellar"),
         ("TRUSTED_PROXIES", "127.0.0.1, the-attic"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8 ::/0"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://a.example, *"),
+        ("CORS_ORIGINS", "the-attic.example"),
+        ("CORS_ORIGINS", "https://a.example/page"),
+        ("CORS_ORIGINS", "https://user@a.example"),
+        ("CORS_ORIGINS", "ftp://a.example"),
+        ("CORS_ORIGINS", "null"),
+        ("ROOT_PATH", "attic"),
+        ("ROOT_PATH", "/at tic"),
+        ("ROOT_PATH", "//evil.example"),
+        ("ROOT_PATH", "/music/../admin"),
+        ("ROOT_PATH", "https://evil.example/music"),
+        ("ROOT_PATH", '/"><script>'),
+        ("ROOT_PATH", "/müsic"),
+        ("ROOT_PATH", "/" + "x" * 300),
+        ("DOWNLOAD_PROXY", "proxy.example:1080"),
+        ("DOWNLOAD_PROXY", "ftp://proxy.example"),
+        ("DOWNLOAD_PROXY", "socks4://proxy.example"),
+        ("DOWNLOAD_PROXY", "http:///"),
+        ("DOWNLOAD_PROXY", "http://music:hunter2@:1080"),
+        ("DOWNLOAD_PROXY", "http://proxy.example:99999"),
+        ("DOWNLOAD_PROXY", "http://proxy.example:0"),
+        ("DOWNLOAD_PROXY", "http://proxy.example/path"),
+        ("DOWNLOAD_PROXY", "http://proxy .example"),
+        ("DOWNLOAD_PROXY", "http://[::1"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable_and_not_the_value(
@@ -320,6 +358,32 @@ def test_settings_printed_or_logged_show_no_secret(monkeypatch: pytest.MonkeyPat
     shown = repr(load_settings()) + str(load_settings().model_dump())
     assert not [name for name, value in VALID_SECRETS.items() if value in shown]
     assert "a-word" not in shown
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+def test_a_proxy_keeps_its_credentials_to_itself(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    written = f"{scheme}://music:{SECRET}@[fd00::1]:1080"
+    monkeypatch.setenv("DOWNLOAD_PROXY", written)
+    settings = load_settings()
+    assert settings.proxy_url == written
+    assert SECRET not in repr(settings) + str(settings.model_dump())
+
+
+@pytest.mark.parametrize(
+    "address", ["sock5://music:{}@proxy", "http://music:{}@proxy:port", "music:{}@proxy:1"]
+)
+def test_what_is_no_proxy_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DOWNLOAD_PROXY", address.format(SECRET))
+    said = refusal()
+    assert "DOWNLOAD_PROXY" in said
+    assert SECRET not in said
+
+
+@pytest.mark.parametrize(("debug", "level", "least"), [(True, "error", "debug"), (False, "error", "error")])
+def test_debug_logs_everything_whatever_the_level(debug: bool, level: str, least: str) -> None:
+    assert load_settings({"debug": debug, "log_level": level}).least_level == least
 
 
 def test_settings_never_change_once_read() -> None:

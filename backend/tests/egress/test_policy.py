@@ -183,6 +183,36 @@ def test_a_url_stays_within_the_limit_once_its_host_is_in_ascii() -> None:
         EgressPolicy().check_url(start + "a" * (2048 - len(start)))
 
 
+@pytest.mark.parametrize(
+    ("host", "port", "target"),
+    [
+        ("Example.COM.", 443, "example.com"),
+        ("[2606:4700::1]", 80, "2606:4700::1"),
+        ("2606:4700::1", 8080, "2606:4700::1"),
+        ("0x8.8.8.8", 80, "8.8.8.8"),
+    ],
+)
+def test_a_target_is_named_as_it_is_dialled(host: str, port: int, target: str) -> None:
+    assert PUBLIC.check_target(host, port) == target
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("example.com", 25),
+        ("example.com", 0),
+        ("::1", 80),
+        ("[::1", 80),
+        ("127.1", 80),
+        ("", 80),
+        ("a b", 80),
+    ],
+)
+def test_a_hostile_target_is_refused(host: str, port: int) -> None:
+    with pytest.raises(UrlRefusedError):
+        PUBLIC.check_target(host, port)
+
+
 def test_what_is_allowed_widens_nothing_else() -> None:
     assert not LOOPBACK.permits("10.0.0.1")
     assert not LOOPBACK.permits("::1")
@@ -202,6 +232,20 @@ def test_what_is_allowed_widens_nothing_else() -> None:
         "::8.8.8.8",
         "fe80::1%eth0",
         "3fff::1",
+        "169.254.169.254",  # metadata: of nearly everybody, and then of those who do it otherwise
+        "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "64:ff9b::8.8.8.8",
+        "64:ff9b:1::8.8.8.8",
+        "2002:808:808::1",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "2001:20::1",
+        "2606:4700::5efe:10.0.0.1",
+        "2606:4700::200:5efe:127.0.0.1",
+        "4000::1",
+        "::ffff:10.0.0.1",
         "x",
         "",
     ],
@@ -210,7 +254,9 @@ def test_a_special_address_is_not_dialled(address: str) -> None:
     assert not PUBLIC.permits(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:1.1.1.1", "2606:4700::5efe:8.8.8.8"]
+)
 def test_a_public_address_is_dialled(address: str) -> None:
     assert PUBLIC.permits(address)
     assert PUBLIC.permits(ip_address(address))

@@ -47,10 +47,9 @@ def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tol
         told: Told = []
         order = ChildOrder(
             url=PAGE,
-            policy=EgressPolicy(),
+            proxy="http://127.0.0.1:9",
             max_bytes=None,
             max_duration=None,
-            proxy=None,
             single=True,
             item=item,
             max_items=max_items,

@@ -207,7 +207,7 @@ async def test_nothing_outlives_a_killed_worker(source: Source, tmp_path: Path, 
             folder = pathlib.Path(sys.argv[2])
             order = FetchOrder(url=sys.argv[1], directory=folder, policy=policy, deadline=60)
             async with Engine() as engine:
-                print(engine.template_pid, flush=True)
+                print(engine.template_pid, engine.gate.pid, flush=True)
                 await engine.fetch(order, on_progress=lambda p: print(p.phase, flush=True))
 
         {"asyncio": asyncio.run, "uvloop": uvloop.run}[sys.argv[3]](main())
@@ -218,7 +218,7 @@ async def test_nothing_outlives_a_killed_worker(source: Source, tmp_path: Path, 
     )
     assert worker.stdout
     async with asyncio.timeout(20):
-        template = int(await worker.stdout.readline())
+        template, proxy = map(int, (await worker.stdout.readline()).split())
         while await worker.stdout.readline() != b"downloading\n":
             pass
     (child,) = psutil.Process(template).children()
@@ -226,6 +226,7 @@ async def test_nothing_outlives_a_killed_worker(source: Source, tmp_path: Path, 
     await worker.wait()
     assert await gone(template, within=2.0)
     assert await gone(child.pid, within=2.0)
+    assert await gone(proxy, within=2.0)
 
 
 async def test_a_fetch_may_start_a_javascript_runtime_and_nothing_else(tmp_path: Path) -> None:

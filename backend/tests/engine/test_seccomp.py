@@ -1,4 +1,4 @@
-"""ffmpeg, and whatever else is executed, has no network where the kernel can see to it."""
+"""What the engine runs gets no more of the system than it needs, where the kernel can see to it."""
 
 import errno
 import json
@@ -52,9 +52,8 @@ async def tried(engine: Engine, folder: Path) -> dict[str, int]:
     return found
 
 
-async def test_an_executed_program_can_open_local_sockets_only(engine: Engine, tmp_path: Path) -> None:
+async def test_an_executed_program_can_open_no_socket(engine: Engine, tmp_path: Path) -> None:
     found = await tried(engine, tmp_path)
-    assert found.pop("AF_UNIX") == 0
     if engine.spawner.networked is None:
         assert set(found.values()) == {errno.EACCES}, found
     else:

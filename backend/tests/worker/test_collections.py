@@ -352,3 +352,143 @@ async def test_another_persons_collection_does_not_exist(service: Service, stop:
     answer = await calls[stop]()
     assert (answer.status_code, answer.json()) == (404, absent)
     assert (await alice.get(f"/api/downloads/{number}")).json()["status"] == "pending"
+
+
+async def test_a_list_without_any_track_fails_and_says_so(working: Service, source: Source) -> None:
+    alice = await working.sign_in()
+    itself = source.url("/feed.xml")
+    source.feed("/feed.xml", [itself, f"{itself}?again"])
+    shown = await ended(alice, await submit(alice, itself), within=60)
+    assert (shown["status"], shown["error_code"]) == ("failed", "no_audio") or shown["items"]["failed"], shown
+
+
+async def test_one_entry_that_is_no_address_spoils_nothing(working: Service, source: Source) -> None:
+    alice = await working.sign_in()
+    feed = source.feed("/feed.xml", ["http://[broken/x.mp3", "file:///etc/passwd", *_songs(source, 2)])
+    shown = await ended(alice, await submit(alice, feed), within=60)
+    assert shown["items"]["completed"] == 2, shown
+
+
+async def test_a_collection_whose_list_broke_off_can_be_stopped_and_deleted(
+    working: Service, source: Source, sessions: Sessions
+) -> None:
+    alice = await working.sign_in()
+    slow = [source.dripping(f"/{n}.mp3", media.make("mp3"), piece=4000, interval=0.05) for n in range(3)]
+    number = await submit(alice, _page(source, "/album", "An Album", slow))
+    await until(alice, number, lambda d: d["items"] is not None and d["items"]["total"] == 3)
+    async with sessions.begin() as session:
+        await session.execute(
+            text(
+                "UPDATE download_history SET status = 'failed', error_code = 'not_found', listed_at = NULL,"
+                " completed_at = now() WHERE id = :id"
+            ),
+            {"id": number},
+        )
+    assert (await alice.delete(f"/api/downloads/{number}")).status_code == 409
+    answer = await alice.post(f"/api/downloads/{number}/cancel")
+    assert (answer.status_code, answer.json()["status"]) == (200, "failed")
+    assert {one["status"] for one in await tracks(alice, number)} == {"cancelled"}
+    assert (await alice.delete(f"/api/downloads/{number}")).status_code == 204
+
+
+async def test_a_collection_that_is_asked_for_anew_is_not_retried_besides(
+    working: Service, source: Source
+) -> None:
+    alice = await working.sign_in()
+    url = _page(source, "/album", "An Album", [*_songs(source, 1), source.url("/no.mp3")])
+    first = await submit(alice, url)
+    await ended(alice, first)
+    source.dripping("/no.mp3", media.make("mp3"), piece=4000, interval=0.05)
+    second = await submit(alice, url)
+    await until(alice, second, lambda d: d["items"] is not None and d["items"]["completed"] == 1)
+    for number in (first, (await tracks(alice, first))[1]["id"]):
+        answer = await alice.post(f"/api/downloads/{number}/retry")
+        assert (answer.status_code, "already" in answer.json()["detail"]) == (409, True), answer.text
+    await alice.post(f"/api/downloads/{second}/cancel")
+
+
+async def test_a_cancel_is_noticed_after_a_cancel_and_a_retry(working: Service, source: Source) -> None:
+    alice = await working.sign_in()
+    number = await submit(alice, source.dripping("/song.mp3", media.make("mp3"), piece=4000, interval=0.05))
+    for _ in range(3):
+        await until(alice, number, lambda d: d["status"] == "in-progress")
+        assert (await alice.post(f"/api/downloads/{number}/cancel")).status_code == 200
+        assert (await alice.post(f"/api/downloads/{number}/retry")).status_code == 202
+    await until(alice, number, lambda d: d["status"] == "in-progress")
+    await alice.post(f"/api/downloads/{number}/cancel")
+    await _nothing_left(working.library)
+    asked = len(source.requests)
+    await asyncio.sleep(0.5)
+    assert len(source.requests) == asked
+
+
+async def test_what_an_album_has_settled_outlives_a_second_reading(
+    working: Service, source: Source, sessions: Sessions
+) -> None:
+    alice = await working.sign_in()
+    number = await submit(alice, _page(source, "/album", "The Band - An Album", _songs(source, 2)))
+    await ended(alice, number)
+    settled = text("SELECT listing -> 'albums' FROM download_history WHERE id = :id")
+    async with sessions.begin() as session:
+        before = await session.scalar(settled, {"id": number})
+        await session.execute(
+            text(
+                "UPDATE download_history SET status = 'pending', listed_at = NULL, completed_at = NULL"
+                " WHERE id = :id"
+            ),
+            {"id": number},
+        )
+    await until(alice, number, lambda d: d["attempts"] == 2 and d["status"] == "completed")
+    async with sessions() as session:
+        assert before
+        assert await session.scalar(settled, {"id": number}) == before
+
+
+async def test_a_row_that_another_version_wrote_is_read(
+    service: Service, serve: Serve, source: Source, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    number = await submit(alice, _songs(source, 1)[0])
+    async with sessions.begin() as session:
+        await session.execute(
+            text("UPDATE download_history SET entry = CAST(:entry AS jsonb) WHERE id = :id"),
+            {
+                "entry": '{"said": {"extractor": "x", "source_id": "1", "newer": 1}, "newer": true}',
+                "id": number,
+            },
+        )
+    await serve(embedded_worker=True)
+    assert (await ended(alice, number))["status"] == "completed"
+
+
+async def test_whoever_cancels_and_retries_all_the_time_holds_nobody_up(
+    working: Service, source: Source
+) -> None:
+    alice, bob = await working.sign_in("alice"), await working.sign_in("bob")
+    number = await submit(alice, source.dripping("/song.mp3", media.make("mp3"), piece=4000, interval=0.05))
+    for _ in range(8):
+        await until(alice, number, lambda d: d["status"] in {"pending", "in-progress"})
+        await alice.post(f"/api/downloads/{number}/cancel")
+        await alice.post(f"/api/downloads/{number}/retry")
+    shown = await ended(bob, await submit(bob, _songs(source, 1)[0]))
+    assert shown["status"] == "completed"
+    await alice.post(f"/api/downloads/{number}/cancel")
+
+
+async def test_a_retry_is_a_submission_to_the_limit(serve: Serve) -> None:
+    service = await serve(max_active_per_user=1)
+    alice = await service.sign_in()
+    first = await submit(alice, "https://music.example/1.mp3")
+    await alice.post(f"/api/downloads/{first}/cancel")
+    await submit(alice, "https://music.example/2.mp3")
+    assert (await alice.post(f"/api/downloads/{first}/retry")).status_code == 429
+
+
+async def test_an_emptied_collection_has_nothing_to_retry(working: Service, source: Source) -> None:
+    alice = await working.sign_in()
+    page = _page(source, "/album", "An Album", [source.url("/1.mp3"), source.url("/2.mp3")])
+    number = await submit(alice, page)
+    await ended(alice, number)
+    for one in await tracks(alice, number):
+        assert (await alice.delete(f"/api/downloads/{one['id']}")).status_code == 204
+    assert (await alice.post(f"/api/downloads/{number}/retry")).status_code == 409

@@ -137,3 +137,45 @@ async def test_a_file_that_cannot_be_deleted_stays_in_the_history(working: Servi
     answer = await alice.delete(f"/api/downloads/{shown['id']}", params={"delete_file": "true"})
     assert answer.status_code in (204, 503)
     assert (file / "kept").is_file()
+
+
+async def test_another_song_of_the_same_name_never_takes_the_place_of_one_that_vanished(
+    working: Service, source: Source
+) -> None:
+    alice = await working.sign_in()
+    url = source.file("/first.mp3", media.make("mp3", frequency=300, **TAGS))
+    first = await _done(alice, url)
+    (working.library / first["file_path"]).unlink()
+    second = await _done(alice, source.file("/second.mp3", media.make("mp3", frequency=600, **TAGS)))
+    assert second["file_path"] == first["file_path"]
+    assert (await alice.get(f"/api/downloads/{first['id']}/file")).status_code == 404
+    again = await _done(alice, url)
+    assert again["file_path"] != second["file_path"]
+
+
+async def test_a_page_whose_players_have_changed_brings_the_new_ones(
+    working: Service, source: Source
+) -> None:
+    alice = await working.sign_in()
+    songs = [
+        source.file(f"/{name}.mp3", media.make("mp3", frequency=300 + 50 * n, title=name, artist="Somebody"))
+        for n, name in enumerate(("one", "two", "three"))
+    ]
+    url = source.album_page("/album", songs[:2], title="An Album")
+    await _done(alice, url)
+    source.album_page("/album", [songs[2], songs[0]], title="An Album")
+    before = source.hits("/one.mp3")
+    number = (await _done(alice, url))["id"]
+    listed = (await alice.get("/api/downloads", params={"parent_id": number})).json()["downloads"]
+    assert [one["title"] for one in listed] == ["three", "one"]
+    assert source.hits("/one.mp3") - before <= 2
+
+
+async def test_long_addresses_that_end_alike_are_two_tracks(working: Service, source: Source) -> None:
+    alice = await working.sign_in()
+    signature = "x" * 600
+    urls = [
+        source.file(f"/{n}.mp3", media.make("mp3", frequency=300 + 50 * n, title=f"Song {n}")) for n in (1, 2)
+    ]
+    shown = [await _done(alice, f"{url}?{signature}") for url in urls]
+    assert [one["title"] for one in shown] == ["Song 1", "Song 2"]

@@ -115,6 +115,42 @@ async def test_whoever_leaves_a_host_calls_the_one_that_has_waited_longest(
     assert await _claim(sessions, numbers[3]) is None
 
 
+async def test_a_single_track_neednt_wait_for_a_whole_collection(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    numbers = [await submit(alice, f"https://music.example/{n}.mp3") for n in range(6)]
+    collection = await submit(alice, "https://elsewhere.example/album")
+    async with sessions.begin() as session:
+        await session.execute(
+            text("UPDATE download_history SET parent_id = :parent WHERE id = ANY(:tracks)"),
+            {"parent": collection, "tracks": numbers[:5]},
+        )
+        await session.execute(text("DELETE FROM procrastinate_jobs"))
+    claims = [await _claim(sessions, number) for number in numbers]
+    assert [claimed is not None for claimed in claims] == [True, True, False, False, False, False]
+    assert claims[0] is not None
+    async with sessions.begin() as session:
+        await host.leave(session, download_id=claims[0].download_id, attempt=claims[0].attempt)
+    assert await _queued(sessions) == [numbers[5]]
+
+
+async def test_one_that_is_called_but_cancelled_passes_its_turn_on(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    numbers = [await submit(alice, f"https://music.example/{n}.mp3") for n in range(4)]
+    claims = [await _claim(sessions, number) for number in numbers]
+    assert claims[0] is not None
+    async with sessions.begin() as session:
+        await session.execute(text("DELETE FROM procrastinate_jobs"))
+        await host.leave(session, download_id=claims[0].download_id, attempt=claims[0].attempt)
+    assert await _queued(sessions) == [numbers[2]]
+    assert (await alice.post(f"/api/downloads/{numbers[2]}/cancel")).status_code == 200
+    assert await _claim(sessions, numbers[2]) is None
+    assert await _queued(sessions) == [numbers[2], numbers[3]]
+
+
 async def test_two_that_come_and_go_at_once_never_forget_a_third(
     service: Service, sessions: Sessions
 ) -> None:

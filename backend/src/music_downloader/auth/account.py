@@ -8,15 +8,18 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.auth.password import hash_password, place, verify_password
+from music_downloader.auth.strength import weakness
+from music_downloader.config.rate import Rate
 from music_downloader.errors import (
     EmailTakenError,
     InactiveUserError,
     InvalidCredentialsError,
     UsernameTakenError,
+    WeakPasswordError,
     WrongPasswordError,
 )
 from music_downloader.model import Outcome, User
-from music_downloader.service import audit, feed
+from music_downloader.service import audit, feed, throttle
 from music_downloader.service.audit import Action, Origin
 
 log = structlog.stdlib.get_logger(__name__)
@@ -30,12 +33,19 @@ async def create(
     password: str,
     is_admin: bool = False,
     action: Action = Action.REGISTER,
+    limit: Rate | None = None,
     origin: Origin = audit.HERE,
 ) -> User:
-    """Make an account; UsernameTakenError or EmailTakenError where it clashes, whatever the case."""
+    """Make an account; UsernameTakenError or EmailTakenError where it clashes, whatever the case.
+
+    ThrottledError when `limit` accounts were made from there lately.
+    """
+    guard = throttle.of_registration(limit, origin=origin)
     async with place():
+        await throttle.refuse(session, guard)
         await _refuse_taken(session, username=username, email=email)  # before the work of hashing
         password_hash = await hash_password(password)
+    await throttle.count(session, guard)  # before the account: this refusal is kept, and nothing else may be
     user: User | None = await session.scalar(
         insert(User)
         .values(username=username, email=email, password_hash=password_hash, is_admin=is_admin)
@@ -72,14 +82,22 @@ async def _refuse_taken(session: AsyncSession, *, username: str, email: str) -> 
 
 
 async def authenticate(
-    session: AsyncSession, *, identifier: str, password: str, now: datetime, origin: Origin
+    session: AsyncSession,
+    *,
+    identifier: str,
+    password: str,
+    limit: Rate | None,
+    now: datetime,
+    origin: Origin,
 ) -> User:
     """Return the user that this username or email and password belong to, and note the login.
 
     Raises InvalidCredentialsError after the same work whether or not the user exists; InactiveUserError only
-    after the right password. Both refusals are audited.
+    after the right password; ThrottledError, without that work, after `limit` failures. All are audited.
     """
+    guard = throttle.of_login(limit, identifier=identifier, origin=origin)
     async with place():
+        await throttle.refuse(session, guard)
         user = await session.scalar(
             select(User).where(
                 or_(
@@ -90,8 +108,10 @@ async def authenticate(
         )
         matches = await verify_password(password, user.password_hash if user else None)
     if user is None or not matches:
+        await throttle.count(session, guard)
         await _note_refusal(session, user, reason="credentials" if user else "unknown_user", origin=origin)
         raise InvalidCredentialsError
+    await throttle.refuse(session, guard)  # others may have failed meanwhile
     if not user.is_active:
         await _note_refusal(session, user, reason="inactive", origin=origin)
         raise InactiveUserError
@@ -113,13 +133,27 @@ async def _note_refusal(session: AsyncSession, user: User | None, *, reason: str
 
 
 async def change_password(
-    session: AsyncSession, user: User, *, current: str, new: str, now: datetime, origin: Origin
+    session: AsyncSession,
+    user: User,
+    *,
+    current: str,
+    new: str,
+    limit: Rate | None,
+    now: datetime,
+    origin: Origin,
 ) -> None:
-    """Replace the password and end every session that began before `now`."""
+    """Replace the password and end every session that began before `now`.
+
+    Raises WeakPasswordError, WrongPasswordError, and ThrottledError after `limit` wrong ones.
+    """
+    _refuse_weak(user, new)
+    guard = throttle.of_password(limit, user_id=user.id, origin=origin)
     async with place():
+        await throttle.refuse(session, guard)
         matches = await verify_password(current, user.password_hash)
         password_hash = await hash_password(new) if matches else ""
     if not matches:
+        await throttle.count(session, guard)
         await audit.record(
             session,
             Action.CHANGE_PASSWORD,
@@ -129,13 +163,32 @@ async def change_password(
             origin=origin,
         )
         raise WrongPasswordError
+    await throttle.refuse(session, guard)
+    await _set_password(session, user, password_hash=password_hash, now=now)
+    await audit.record(
+        session, Action.CHANGE_PASSWORD, user_id=user.id, resource=f"user:{user.id}", origin=origin
+    )
+
+
+async def reset_password(session: AsyncSession, user: User, *, new: str, now: datetime) -> None:
+    """Replace a password that was forgotten, and end every session; WeakPasswordError."""
+    _refuse_weak(user, new)
+    async with place():
+        password_hash = await hash_password(new)
+    await _set_password(session, user, password_hash=password_hash, now=now)
+    await audit.record(session, Action.RESET_PASSWORD, user_id=None, resource=f"user:{user.id}")
+
+
+def _refuse_weak(user: User, password: str) -> None:
+    if reason := weakness(password, username=user.username, email=user.email):
+        raise WeakPasswordError(reason)
+
+
+async def _set_password(session: AsyncSession, user: User, *, password_hash: str, now: datetime) -> None:
     await session.execute(
         update(User).where(User.id == user.id).values(password_hash=password_hash, tokens_valid_from=now)
     )
     await feed.announce_session_end(session, user_id=user.id)
-    await audit.record(
-        session, Action.CHANGE_PASSWORD, user_id=user.id, resource=f"user:{user.id}", origin=origin
-    )
 
 
 async def ensure_first_admin(session: AsyncSession, *, username: str, email: str, password: str) -> None:

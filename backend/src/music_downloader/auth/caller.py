@@ -7,15 +7,17 @@ from fastapi.security import OAuth2PasswordBearer
 
 from music_downloader.auth import session as sessions
 from music_downloader.auth.token import TokenClaims, read
-from music_downloader.dependencies import SessionDep
-from music_downloader.errors import InvalidTokenError, NotAuthenticatedError
-from music_downloader.model import User
+from music_downloader.dependencies import OriginDep, SessionDep
+from music_downloader.errors import InvalidTokenError, NotAnAdminError, NotAuthenticatedError
+from music_downloader.model import Outcome, User
+from music_downloader.service import audit
+from music_downloader.service.audit import Action
 
 _TOKEN_LIMIT = 4096
-_bearer = OAuth2PasswordBearer(tokenUrl="auth/login", auto_error=False, scheme_name="Bearer")
+bearer = OAuth2PasswordBearer(tokenUrl="auth/login", auto_error=False, scheme_name="Bearer")
 
 
-async def get_claims(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> TokenClaims:
+async def get_claims(request: Request, token: Annotated[str | None, Depends(bearer)]) -> TokenClaims:
     """Check the token itself, without the database."""
     if not token:
         raise NotAuthenticatedError
@@ -33,3 +35,24 @@ async def get_current_user(session: SessionDep, claims: ClaimsDep) -> User:
 
 
 CurrentUser = Annotated[User, Depends(get_current_user)]
+
+
+async def get_administrator(
+    request: Request, session: SessionDep, user: CurrentUser, origin: OriginDep
+) -> User:
+    """Return the caller, who is an administrator; 403 for anybody else, and the audit log tells of it."""
+    if not user.is_admin:
+        await audit.record(
+            session,
+            Action.ADMINISTER,
+            user_id=user.id,
+            resource=request.url.path,
+            outcome=Outcome.REFUSED,
+            details={"method": request.method},
+            origin=origin,
+        )
+        raise NotAnAdminError
+    return user
+
+
+Administrator = Annotated[User, Depends(get_administrator)]

@@ -36,7 +36,7 @@ _OAUTH2_EXTRAS = {"grant_type", "scope", "client_id", "client_secret"}
     response_model=UserRead,
     summary="Make an account",
     operation_id="register",
-    responses=responses(403, 409, 413, 422),
+    responses=responses(403, 409, 413, 422, 429),
 )
 async def register(
     body: RegisterRequest, session: SessionDep, settings: SettingsDep, origin: OriginDep
@@ -45,7 +45,12 @@ async def register(
     if settings.registration == "closed":
         raise RegistrationClosedError
     return await account.create(
-        session, username=body.username, email=body.email, password=body.password, origin=origin
+        session,
+        username=body.username,
+        email=body.email,
+        password=body.password,
+        limit=settings.registration_limit,
+        origin=origin,
     )
 
 
@@ -85,7 +90,7 @@ _LOGIN_BODY = {
     summary="Log in",
     operation_id="login",
     openapi_extra=_LOGIN_BODY,
-    responses=responses(401, 403, 413, 422),
+    responses=responses(401, 403, 413, 422, 429),
 )
 async def log_in(
     body: Annotated[LoginRequest, Depends(read_login)],
@@ -97,7 +102,12 @@ async def log_in(
     """Exchange a username or email and the password for a bearer token."""
     now = datetime.now(UTC)
     user = await account.authenticate(
-        session, identifier=body.username, password=body.password, now=now, origin=origin
+        session,
+        identifier=body.username,
+        password=body.password,
+        limit=settings.login_limit,
+        now=now,
+        origin=origin,
     )
     lifetime = timedelta(minutes=settings.access_token_expire_minutes)
     # `now` is from before the slow check: a change of password meanwhile ends this session as well.
@@ -132,10 +142,10 @@ async def me(user: CurrentUser) -> User:
     status_code=204,
     summary="Change your password",
     operation_id="changePassword",
-    responses=responses(401, 403, 413, 422),
+    responses=responses(401, 403, 413, 422, 429),
 )
 async def change_password(
-    body: PasswordChange, session: SessionDep, user: CurrentUser, origin: OriginDep
+    body: PasswordChange, session: SessionDep, settings: SettingsDep, user: CurrentUser, origin: OriginDep
 ) -> None:
     """Replace the password and end every session, this one included."""
     await account.change_password(
@@ -143,6 +153,7 @@ async def change_password(
         user,
         current=body.current_password,
         new=body.new_password,
+        limit=settings.login_limit,
         now=datetime.now(UTC),
         origin=origin,
     )

@@ -5,6 +5,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from music_downloader.config.safety import check_kept_secret
 from music_downloader.config.settings import PLACEHOLDER_SECRET_KEY, Settings
 from music_downloader.errors import ConfigurationError
 
@@ -32,9 +33,10 @@ def signing_key(settings: Settings) -> str:
 def _kept_key(data_directory: Path) -> str:
     path = data_directory / _FILE
     try:
-        data_directory.mkdir(parents=True, exist_ok=True)
+        data_directory.mkdir(mode=0o755, parents=True, exist_ok=True)  # whatever the umask is
         if not path.exists():
             _make(path)
+        check_kept_secret(path)
         key = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ByteSize,
     Field,
@@ -18,6 +19,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -25,14 +27,16 @@ from pydantic_settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from music_downloader.config.address import check_origins, check_proxy, check_root_path
 from music_downloader.config.audio import AudioFormat
+from music_downloader.config.rate import Rate, parse_rate
 from music_downloader.config.template import DEFAULT_TEMPLATE, Template
 from music_downloader.config.units import parse_duration
 from music_downloader.errors import ConfigurationError
 
 PLACEHOLDER_SECRET_KEY = "your-secret-key-change-in-production"  # noqa: S105 - never signs anything
 DEFAULT_DATABASE_URL = "postgresql://postgres:password@localhost:5432/nas_music_downloader"
-SECRETS = ("secret_key", "database_url", "admin_password")
+SECRETS = ("secret_key", "database_url", "admin_password", "download_proxy")
 _DRIVER = "postgresql+psycopg"
 _SECRET_FILE_LIMIT = 64 * 1024
 
@@ -54,7 +58,17 @@ def _networks(value: object) -> object:
         raise ValueError("write networks like 192.168.0.0/16 or fd00::/8, with commas between") from None
 
 
+def _some(networks: _Networks) -> _Networks:
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError(
+            "name the proxies' own addresses; with all of them trusted, anybody can lie about theirs"
+        )
+    return networks
+
+
 Networks = Annotated[_Networks, NoDecode, BeforeValidator(_networks)]
+Limit = Annotated[InstanceOf[Rate] | None, NoDecode, BeforeValidator(parse_rate)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(check_origins)]
 FilingTemplate = Annotated[InstanceOf[Template], NoDecode, BeforeValidator(Template.read)]
 
 
@@ -72,6 +86,8 @@ class Settings(BaseSettings):
     debug: bool = False
     access_token_expire_minutes: int = Field(default=30, ge=1, le=60 * 24 * 365)
     registration: Literal["open", "closed"] = "open"
+    login_limit: Limit = Rate(count=10, seconds=300)
+    registration_limit: Limit = Rate(count=20, seconds=3600)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] | None = None
     audio_format: AudioFormat = AudioFormat.BEST
@@ -89,10 +105,10 @@ class Settings(BaseSettings):
     max_per_host: int = Field(default=2, ge=1, le=64)
     replaygain: bool = True
     allowed_networks: Networks = ()
-    download_proxy: str | None = None
-    trusted_proxies: Networks = ()
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
-    root_path: str = ""
+    download_proxy: SecretStr | None = None
+    trusted_proxies: Annotated[Networks, AfterValidator(_some)] = ()
+    cors_origins: Origins = ()
+    root_path: Annotated[str, AfterValidator(check_root_path)] = ""
     host: str = "0.0.0.0"  # noqa: S104 - a service on a NAS is meant to be reached
     port: int = Field(default=8000, ge=0, le=65535)
     admin_username: str | None = None
@@ -115,10 +131,25 @@ class Settings(BaseSettings):
             raise ValueError("write it as postgresql://user:password@host:5432/database")
         return value
 
+    @field_validator("download_proxy")
+    @classmethod
+    def _is_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and SecretStr(check_proxy(value.get_secret_value()))
+
     @field_validator("output_directory", "data_directory")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @property
+    def least_level(self) -> str:
+        """What is logged from: DEBUG asks for everything."""
+        return "debug" if self.debug else self.log_level
+
+    @property
+    def proxy_url(self) -> str | None:
+        """DOWNLOAD_PROXY as it was written, credentials included."""
+        return self.download_proxy.get_secret_value() if self.download_proxy else None
 
     @property
     def sqlalchemy_url(self) -> URL:
@@ -146,16 +177,25 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put what the code itself proposes last: anything the operator says wins."""
         del file_secret_settings
-        return env_settings, SecretFiles(settings_cls), dotenv_settings, init_settings
+        dotenv = dotenv_settings.env_vars if isinstance(dotenv_settings, DotEnvSettingsSource) else {}
+        return env_settings, SecretFiles(settings_cls, dotenv), dotenv_settings, init_settings
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Reads `NAME_FILE` for every secret, as Docker and Kubernetes hand secrets over."""
+    """Reads `NAME_FILE` for every secret, as Docker and Kubernetes hand secrets over.
+
+    It comes after the environment's own NAME and before anything else, wherever NAME_FILE itself stands.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], dotenv: Mapping[str, str | None]) -> None:
+        super().__init__(settings_cls)
+        self._dotenv = dotenv
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return the content of the file that NAME_FILE names, without its trailing newline."""
         del field
-        path = os.environ.get(f"{field_name.upper()}_FILE")
+        variable = f"{field_name.upper()}_FILE"
+        path = os.environ.get(variable) or self._dotenv.get(variable.lower())
         if not path:
             return None, field_name, False
         try:
@@ -163,7 +203,7 @@ class SecretFiles(PydanticBaseSettingsSource):
                 return file.read(_SECRET_FILE_LIMIT).rstrip("\r\n"), field_name, False
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it isn't text"
-            raise ConfigurationError(f"{field_name.upper()}_FILE can't be read: {reason}.") from error
+            raise ConfigurationError(f"{variable} can't be read: {reason}.") from error
 
     def __call__(self) -> dict[str, Any]:
         """Return every secret that has a file."""

@@ -1,9 +1,6 @@
 """Which addresses a source may live at, and which URLs are worth a try.
 
 Nothing here touches the network: a name is judged again when it is dialled, by the address it resolves to.
-`ipaddress.is_global` is not the rule, since it passes NAT64, multicast and addresses that clouds keep for
-their own services; the refused ranges are written out instead (the IANA special-purpose registries of
-RFC 6890, and what platforms put beside them).
 """
 
 import re
@@ -13,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from music_downloader.egress import ranges
 from music_downloader.errors import UrlRefusedError
 
 MAX_URL_LENGTH: Final = 2048
@@ -20,49 +18,6 @@ _UNPRIVILEGED: Final = 1024
 _WEB_PORTS: Final = frozenset({80, 443})
 _MAX_HOST_LENGTH: Final = 253
 
-_REFUSED_V4: Final = tuple(
-    IPv4Network(network)
-    for network in (
-        "0.0.0.0/8",  # this network
-        "10.0.0.0/8",  # private
-        "100.64.0.0/10",  # carrier-grade NAT
-        "127.0.0.0/8",  # loopback
-        "168.63.129.16/32",  # Azure's wire server
-        "169.254.0.0/16",  # link-local, cloud metadata
-        "172.16.0.0/12",  # private
-        "192.0.0.0/24",  # protocol assignments
-        "192.0.2.0/24",  # documentation
-        "192.88.99.0/24",  # 6to4 relays, retired
-        "192.168.0.0/16",  # private
-        "198.18.0.0/15",  # benchmarking
-        "198.51.100.0/24",  # documentation
-        "203.0.113.0/24",  # documentation
-        "224.0.0.0/4",  # multicast
-        "240.0.0.0/4",  # reserved, broadcast
-    )
-)
-_REFUSED_V6: Final = tuple(
-    IPv6Network(network)
-    for network in (
-        "::/96",  # unspecified, loopback, IPv4-compatible
-        "::ffff:0:0/96",  # IPv4-mapped
-        "::ffff:0:0:0/96",  # IPv4-translated (SIIT)
-        "64:ff9b::/96",  # NAT64
-        "64:ff9b:1::/48",  # NAT64, local
-        "100::/64",  # discard
-        "100:0:0:1::/64",  # dummy prefix
-        "2001::/23",  # protocol assignments, Teredo, ORCHID, benchmarking
-        "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4
-        "3fff::/20",  # documentation
-        "5f00::/16",  # segment routing
-        "fc00::/7",  # unique local
-        "fe80::/10",  # link-local
-        "fec0::/10",  # site-local, retired
-        "ff00::/8",  # multicast
-    )
-)
-_IPV4_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _LOOPBACK_NAMES: Final = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 _METADATA_NAMES: Final = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"}
@@ -90,15 +45,23 @@ class EgressPolicy:
             except ValueError:
                 return False
         if isinstance(address, IPv4Address):
-            return self._allows(address) or not any(address in network for network in _REFUSED_V4)
+            return self._allows(address) or ranges.is_public(address)
         if address.scope_id is not None:
             return False
-        if address in _IPV4_MAPPED:
-            return self.permits(IPv4Address(int(address) & 0xFFFF_FFFF))
-        if self._allows(address):
-            return True
-        # An IPv4-compatible address is never right by itself; the ranges refuse it with all its neighbours.
-        return not any(address in network for network in _REFUSED_V6)
+        if address.ipv4_mapped is not None:
+            return self.permits(address.ipv4_mapped)
+        return self._allows(address) or ranges.is_public(address)
+
+    def check_target(self, host: str, port: int) -> str:
+        """Return the name or the address to dial for a host as it stands in a request, brackets or not.
+
+        A name still has to be judged by the addresses it resolves to. Raises UrlRefusedError.
+        """
+        if not permits_port(port):
+            raise UrlRefusedError("Ports below 1024 other than 80 and 443 aren't downloaded from.")
+        if ":" in host:
+            return str(self._checked_address(_literal(host.removeprefix("[").removesuffix("]"))))
+        return self._checked_host(host, bracketed=False)
 
     def check_url(self, url: str) -> str:
         """Return `url` ready to be fetched: trimmed, its host in lower case and in ASCII (IDNA).

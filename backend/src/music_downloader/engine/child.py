@@ -12,15 +12,17 @@ from dataclasses import asdict
 from typing import Final
 
 from music_downloader.engine.guard import ConnectGuard, forbid_programs
-from music_downloader.engine.order import ChildOrder, PictureOrder
+from music_downloader.engine.order import ChildOrder, ChildPictureOrder
 from music_downloader.engine.ytdlp import Downloader, judge
 
 _STDOUT: Final = 1
 _STDERR: Final = 2
-_JAVASCRIPT_RUNTIMES: Final = frozenset({"deno"})
+JAVASCRIPT_RUNTIMES: Final = frozenset({"deno"})
+# For what the child starts. There is no no_proxy: the environment is made from a list.
+_WAYS_OUT: Final = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-def run(downloader: Downloader, order: ChildOrder | PictureOrder) -> None:
+def run(downloader: Downloader, order: ChildOrder | ChildPictureOrder) -> None:
     """Fetch `order` into the current folder; events go to what was stdout, stray output to stderr."""
     events = os.dup(_STDOUT)  # not inheritable, so no program that yt-dlp starts can write events
     os.dup2(_STDERR, _STDOUT)
@@ -33,14 +35,15 @@ def run(downloader: Downloader, order: ChildOrder | PictureOrder) -> None:
 
     guard: ConnectGuard | None = None
     try:
-        guard = ConnectGuard(order.policy, order.proxy)
+        guard = ConnectGuard(order.proxy)
         guard.install()
-        forbid_programs(except_for=_JAVASCRIPT_RUNTIMES)
+        forbid_programs(except_for=JAVASCRIPT_RUNTIMES)
+        os.environ.update(dict.fromkeys(_WAYS_OUT, order.proxy))
         downloader.fetch(order, emit)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the worker must hear of it
         fault = judge(
             error,
-            refused=guard is not None and guard.refused,
+            refused=downloader.met_refusal or (guard is not None and guard.refused),
             signed=downloader.transfers_from_elsewhere,
             answer=downloader.last_refusal,
         )

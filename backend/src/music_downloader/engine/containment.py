@@ -9,6 +9,7 @@ import fcntl
 import os
 import resource
 import signal
+import struct
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
@@ -22,6 +23,10 @@ _IOPRIO_CLASS_IDLE: Final = 3 << 13
 _FIRST_OTHER_FD: Final = 3
 _LAST_FD: Final = 2**31 - 1
 _OPEN_FILES: Final = 256
+_MORE_PROCESSES: Final = 256
+
+_CAPABILITY_VERSION: Final = 0x20080522
+_FILE_CAPABILITIES: Final = 0b1110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH and CAP_FOWNER
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,11 +35,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Limits:
     """`file_bytes` bounds each file a process writes, `data_bytes` its writable memory; None is no bound.
 
-    With `idle`, it gets processor and disk only while nobody else wants them, where the system has that.
+    `cpu_seconds` is what it may compute in all its threads together. With `idle`, it gets processor and disk
+    only while nobody else wants them, where the system has that.
     """
 
     file_bytes: int | None = None
     data_bytes: int | None = None
+    cpu_seconds: int | None = None
     nice: int = 0
     idle: bool = False
 
@@ -65,6 +72,7 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
     if os.getppid() != parent:
         os._exit(1)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _drop_capabilities()
     nowhere = os.open(os.devnull, os.O_RDONLY)
     # Copied above the three first, since any of them may sit there.
     copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, _FIRST_OTHER_FD) for fd in (nowhere, *streams)]
@@ -77,6 +85,8 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_DATA, limits.data_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_NPROC, _processes()),
     ):
         if value is not None:
             _lower(limit, value)
@@ -84,6 +94,34 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
         os.nice(limits.nice)
     if limits.idle:
         _step_back()
+
+
+def _drop_capabilities() -> None:
+    """Take from root what it has beyond files: it could read the memory of others, sandbox or not.
+
+    With no_new_privs, exec doesn't give it back. An ordinary user has nothing to lose. See capset(2).
+    """
+    if os.geteuid() != 0:
+        return
+    head = struct.pack("=II", _CAPABILITY_VERSION, 0)
+    sets = ctypes.create_string_buffer(struct.calcsize("=6I"))
+    if _libc.capget(head, sets) == 0:
+        effective, permitted, *_ = struct.unpack("=6I", sets.raw)
+        kept = struct.pack("=6I", effective & _FILE_CAPABILITIES, permitted & _FILE_CAPABILITIES, 0, 0, 0, 0)
+        if _libc.capset(head, kept) == 0:
+            return
+    number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number))
+
+
+def _processes() -> int | None:
+    """Return how many processes the user may have, which is what the kernel counts: some more than now.
+
+    The tasks of the whole system stand for the user's, who has no more than those.
+    """
+    with suppress(OSError, ValueError), open("/proc/loadavg", encoding="ascii") as file:  # noqa: PTH123 - a hot path
+        return int(file.read().split()[3].partition("/")[2]) + _MORE_PROCESSES
+    return None
 
 
 def _step_back() -> None:

@@ -77,6 +77,14 @@ UNREACHABLE: Final = Fault(
 UNKNOWN_HOST: Final = Fault(
     code=ErrorCode.UNAVAILABLE, detail="The source's name could not be resolved.", transient=True
 )
+PROXY: Final = Fault(
+    code=ErrorCode.UNAVAILABLE,
+    detail="The proxy that downloads go through (DOWNLOAD_PROXY) could not be used.",
+    transient=True,
+)
+WAY_OUT: Final = Fault(
+    code=ErrorCode.INTERNAL, detail="The way out to the sources is overloaded or closed.", transient=True
+)
 BAD_CERTIFICATE: Final = Fault(
     code=ErrorCode.UNAVAILABLE, detail="The source's TLS certificate could not be verified."
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import os
 import re
 import shutil
 import signal
@@ -61,17 +62,20 @@ async def run(
     deadline: float,
     max_bytes: int | None = None,
     idle: bool = False,
+    reads: tuple[str, ...] = (),
     on_output: Callable[[bytes], None] = lambda _: None,
 ) -> tuple[int | None, str]:
     """Run ffmpeg in `directory` and return its exit status and the end of what it wrote to stderr.
 
-    `on_output` hears what it writes to stdout. With `idle`, it runs only while nothing else wants to.
+    `on_output` hears what it writes to stdout. With `idle`, it runs only while nothing else wants to. `reads`
+    are files elsewhere that it may read.
 
     Raises DownloadFailedError: timeout after `deadline` seconds, internal when somebody else ended it.
     """
-    limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, nice=5, idle=idle)
+    computing = int(deadline) * (os.cpu_count() or 1) + 1
+    limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, cpu_seconds=computing, nice=5, idle=idle)
     argv = [executable(), "-nostdin", "-hide_banner", *arguments]
-    async with spawner.child("exec", directory=directory, limits=limits, argv=argv) as child:
+    async with spawner.child("exec", directory=directory, limits=limits, argv=argv, reads=reads) as child:
         try:
             async with asyncio.timeout(deadline):
                 output, _ = await asyncio.gather(_tail(child.stderr), _hand_on(child.stdout, on_output))

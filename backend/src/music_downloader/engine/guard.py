@@ -1,17 +1,16 @@
-"""The dial-time check inside a fetching process: no socket leaves the egress policy."""
+"""The dial-time check inside a fetching process: no socket leads anywhere but to the egress proxy.
+
+The kernel holds the same where it can (see `sandbox` and `seccomp`); this one says what was tried.
+"""
 
 import os
 import socket
 import sys
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from music_downloader.egress.policy import EgressPolicy, permits_port
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-_SOCKS_PORT = 1080
+_TYPE_FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _STARTS_A_PROGRAM = frozenset(
     {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"}
 )
@@ -22,16 +21,16 @@ class AddressRefusedError(ConnectionError):
 
 
 class ConnectGuard:
-    """Judges every address that a Python socket of this process is about to connect to.
+    """Lets every Python socket of this process connect to the egress proxy, and to nobody else.
 
-    With a proxy, the proxy is the only address that may be dialled: what lies behind it is its own to judge.
     `refused` becomes true at the first refusal, since libraries wrap or swallow the error.
     """
 
-    def __init__(self, policy: EgressPolicy, proxy: str | None) -> None:
+    def __init__(self, proxy: str) -> None:
+        """`proxy` is the proxy's URL, its host an address."""
         self.refused = False
-        self._policy = policy
-        self._proxy = _endpoints(proxy) if proxy else None
+        parts = urlsplit(proxy)
+        self._proxy = (parts.hostname, parts.port)
 
     def install(self) -> None:
         """Put the guard before `socket.socket.connect`; there is no way back, so only a child calls this."""
@@ -52,7 +51,7 @@ class ConnectGuard:
         socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
 
     def check(self, sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - whatever connect() takes
-        """Raise AddressRefusedError unless `address` is a numeric one that may be dialled."""
+        """Raise AddressRefusedError unless `address` is the proxy's."""
         if self._may_dial(sock, address):
             return
         self.refused = True
@@ -61,14 +60,7 @@ class ConnectGuard:
     def _may_dial(self, sock: socket.socket, address: Any) -> bool:  # noqa: ANN401 - whatever connect() takes
         if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
             return False
-        host, port = address[:2]
-        try:
-            literal = ip_address(host)
-        except ValueError:
-            return False  # a name: it could resolve to anything between this check and the dialling
-        if self._proxy is not None:
-            return (str(literal), port) in self._proxy
-        return permits_port(port) and self._policy.permits(literal)
+        return sock.type & ~_TYPE_FLAGS == socket.SOCK_STREAM and address[:2] == self._proxy
 
 
 def forbid_programs(*, except_for: frozenset[str]) -> None:
@@ -82,10 +74,3 @@ def forbid_programs(*, except_for: frozenset[str]) -> None:
         raise PermissionError("This process may not start other programs.")
 
     sys.addaudithook(hook)
-
-
-def _endpoints(proxy: str) -> frozenset[tuple[str, int]]:
-    parts = urlsplit(proxy)
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, _SOCKS_PORT)
-    found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    return frozenset((str(address[0]), int(address[1])) for *_, address in found)

@@ -79,6 +79,7 @@ async def measure(spawner: Spawner, path: Path, *, directory: Path, deadline: fl
         deadline=deadline,
         max_bytes=0,
         idle=True,
+        reads=(source,),
         on_output=meter.feed,
     )
     if status != 0:

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from music_downloader.egress.policy import EgressPolicy, networks
-from music_downloader.engine.source import SourceInfo
+from music_downloader.egress.policy import EgressPolicy
+from music_downloader.engine.source import SourceInfo, is_web_address
 
 MAX_ENTRY_URL: Final = 2048
 
@@ -33,8 +33,9 @@ class FetchOrder:
     """One track to fetch into `directory`, which is the run's own and already there.
 
     `max_bytes` bounds the folder, `max_duration` (seconds) the track and `deadline` (seconds) the whole run;
-    None leaves the first two open. With `single`, a URL that names both a track and a list means the track.
-    A `.part` file that an earlier run left in `directory` is resumed.
+    None leaves the first two open. `policy` says what may be connected to, and `proxy` is the operator's own
+    proxy, which then does the connecting. With `single`, a URL that names both a track and a list means the
+    track. A `.part` file that an earlier run left in `directory` is resumed.
 
     With `item`, the URL is that of a list, and just this entry of it is fetched. A list that is told instead
     of fetched gives at most `max_items` entries.
@@ -51,14 +52,16 @@ class FetchOrder:
     item: Item | None = None
     max_items: int = 1000
 
-    def to_json(self, *, listing: bool) -> dict[str, Any]:
-        """Return what the fetching process needs to know, as JSON types; `listing`: a list may be told."""
+    def to_json(self, *, way_out: str, listing: bool) -> dict[str, Any]:
+        """Return what the fetching process needs to know, as JSON types.
+
+        `way_out` is the egress proxy's URL; with `listing`, a list may be told.
+        """
         return {
             "url": self.url,
-            "allowed": [str(network) for network in self.policy.allowed],
+            "proxy": way_out,
             "max_bytes": self.max_bytes,
             "max_duration": self.max_duration,
-            "proxy": self.proxy,
             "single": self.single,
             "item": asdict(self.item) if self.item else None,
             "max_items": self.max_items if listing else None,
@@ -67,13 +70,15 @@ class FetchOrder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChildOrder:
-    """The part of a `FetchOrder` that crosses into the fetching process; no `max_items`, no lists."""
+    """The part of a `FetchOrder` that crosses into the fetching process; no `max_items`, no lists.
+
+    `proxy` is the way out: the egress proxy's URL, with the credential of this one run.
+    """
 
     url: str
-    policy: EgressPolicy
+    proxy: str
     max_bytes: int | None
     max_duration: float | None
-    proxy: str | None
     single: bool
     item: Item | None
     max_items: int | None
@@ -83,10 +88,9 @@ class ChildOrder:
         """Read what `FetchOrder.to_json` wrote."""
         return cls(
             url=data["url"],
-            policy=EgressPolicy(allowed=networks(data["allowed"])),
+            proxy=data["proxy"],
             max_bytes=data["max_bytes"],
             max_duration=data["max_duration"],
-            proxy=data["proxy"],
             single=data["single"],
             item=Item(**data["item"]) if data["item"] else None,
             max_items=data["max_items"],
@@ -108,25 +112,24 @@ class PictureOrder:
     proxy: str | None = None
     referer: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the order as JSON types."""
-        return {
-            "url": self.url,
-            "directory": str(self.directory),
-            "allowed": [str(network) for network in self.policy.allowed],
-            "deadline": self.deadline,
-            "max_bytes": self.max_bytes,
-            "proxy": self.proxy,
-            "referer": self.referer,
-        }
+    def to_json(self, *, way_out: str) -> dict[str, Any]:
+        """Return what the fetching process needs to know, as JSON types."""
+        return {"url": self.url, "proxy": way_out, "max_bytes": self.max_bytes, "referer": self.referer}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChildPictureOrder:
+    """The part of a `PictureOrder` that crosses into the fetching process; `proxy` is the way out."""
+
+    url: str
+    proxy: str
+    max_bytes: int
+    referer: str | None
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "PictureOrder":
-        """Read what `to_json` wrote."""
-        facts = {**data, "policy": EgressPolicy(allowed=networks(data["allowed"]))}
-        facts["directory"] = Path(data["directory"])
-        del facts["allowed"]
-        return cls(**facts)
+    def from_json(cls, data: dict[str, Any]) -> "ChildPictureOrder":
+        """Read what `PictureOrder.to_json` wrote."""
+        return cls(**data)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +168,9 @@ class Entry:
     def from_json(cls, data: dict[str, Any]) -> "Entry":
         """Read what `dataclasses.asdict` and JSON made of one; raises ValueError for anything else."""
         match data:
-            case {"position": int(position), "url": str() | None as url, "info": dict(info)}:
+            case {"position": int(position), "url": str() | None as url, "info": dict(info)} if (
+                url is None or is_web_address(url)
+            ):
                 return cls(position=position, url=url, info=SourceInfo.from_json(info))
             case _:
                 raise ValueError("not an Entry")

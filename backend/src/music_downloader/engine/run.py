@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Self, overload
 
 from music_downloader.config.audio import AudioFormat
+from music_downloader.egress.gate import Gate
 from music_downloader.engine import convert, faults, loudness, pictures
 from music_downloader.engine.containment import Limits
 from music_downloader.engine.convert import Converted
@@ -19,6 +20,7 @@ from music_downloader.engine.watch import Watch, WatchRules
 __all__ = ["Engine", "OnEntries"]
 
 _FETCH_MEMORY: Final = 1024**3
+_FETCH_COMPUTING: Final = 1800  # seconds; a fetch waits for the network nearly all of its time
 _DRAIN_TIMEOUT: Final = 2.0
 
 
@@ -28,9 +30,15 @@ class Engine:
     Cancelling a call kills its whole process group before the cancellation propagates.
     """
 
-    def __init__(self, *, encodes: int = 1, rules: WatchRules | None = None) -> None:
-        """Encode at most `encodes` tracks at once; how many are fetched at once is up to the caller."""
+    def __init__(
+        self, *, encodes: int = 1, rules: WatchRules | None = None, gate: Gate | None = None
+    ) -> None:
+        """Encode at most `encodes` tracks at once; how many are fetched at once is up to the caller.
+
+        Every fetch goes out through `gate`, which is closed with the engine.
+        """
         self.spawner = Spawner()
+        self.gate = gate or Gate()
         self._encodes = asyncio.Semaphore(encodes)
         self._rules = rules or WatchRules()
 
@@ -52,12 +60,15 @@ class Engine:
         await self.close()
 
     async def start(self) -> None:
-        """Start the fork server and wait until it is warm."""
-        await self.spawner.start()
+        """Start the way out and the fork server, and wait until that is warm."""
+        await asyncio.gather(self.gate.start(), self.spawner.start())
 
     async def close(self) -> None:
         """End every process of the engine; runs under way fail as transient."""
-        await self.spawner.close()
+        try:
+            await self.spawner.close()
+        finally:
+            await self.gate.close()
 
     @overload
     async def fetch(
@@ -82,14 +93,16 @@ class Engine:
         each batch of its entries, none of which is fetched; the listing waits while it runs. Without it, such
         a list is refused. Raises DownloadFailedError, and whatever `on_entries` raises.
         """
-        limits = Limits(file_bytes=order.max_bytes, data_bytes=_FETCH_MEMORY)
         told = Told(on_progress, on_entries)
-        async with self.spawner.child(
-            "fetch",
-            directory=order.directory,
-            limits=limits,
-            order=order.to_json(listing=on_entries is not None),
-        ) as child:
+        async with (
+            self.gate.admit(order.policy, order.proxy) as way_out,
+            self.spawner.child(
+                "fetch",
+                directory=order.directory,
+                limits=_limits(order.max_bytes),
+                order=order.to_json(way_out=way_out, listing=on_entries is not None),
+            ) as child,
+        ):
             watch = Watch(
                 order, self._rules, transferring=lambda: told.transferring, silent_since=told.silent_since
             )
@@ -105,11 +118,16 @@ class Engine:
 
         Raises DownloadFailedError, bad_media for what isn't a JPEG, PNG, WebP, GIF or BMP.
         """
-        limits = Limits(file_bytes=order.max_bytes, data_bytes=_FETCH_MEMORY)
         told = Told(lambda _: None)
-        async with self.spawner.child(
-            "picture", directory=order.directory, limits=limits, order=order.to_json()
-        ) as child:
+        async with (
+            self.gate.admit(order.policy, order.proxy) as way_out,
+            self.spawner.child(
+                "picture",
+                directory=order.directory,
+                limits=_limits(order.max_bytes),
+                order=order.to_json(way_out=way_out),
+            ) as child,
+        ):
             try:
                 async with asyncio.timeout(order.deadline):
                     await told.read(child.stdout)
@@ -166,6 +184,10 @@ class Engine:
         async with self._encodes:
             on_start()
             yield
+
+
+def _limits(max_bytes: int | None) -> Limits:
+    return Limits(file_bytes=max_bytes, data_bytes=_FETCH_MEMORY, cpu_seconds=_FETCH_COMPUTING)
 
 
 async def _status(child: Child) -> int | None:

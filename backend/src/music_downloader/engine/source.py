@@ -12,6 +12,7 @@ _MAX_VALUES: Final = 50
 _MAX_THUMBNAILS: Final = 20
 _MAX_NUMBER: Final = 2**31 - 1
 _MAX_YEAR: Final = 9999
+_KEPT: Final = "\n\u200c\u200d"  # what holds emoji and some scripts together isn't printable by itself
 _ISO_DATE_DIGITS: Final = 8
 
 
@@ -94,7 +95,7 @@ class SourceInfo:
             has_video=_codec(info.get("vcodec")) is not None,
             is_live=info.get("is_live") is True,
             is_direct=info.get("direct") is True,
-            file_name=_file_name(info.get("url")),
+            file_name=_file_name(info.get("url") or _last_format(info)),
             album_type=text(info.get("album_type"), 50),
         )
 
@@ -122,8 +123,19 @@ def text(value: object, limit: int = _MAX_TEXT) -> str | None:
     if not isinstance(value, str):
         return None
     value = value[: 4 * limit].encode("utf-8", "replace").decode()
-    kept = "".join(char if char.isprintable() or char == "\n" else " " for char in value)
+    kept = "".join(char if char.isprintable() or char in _KEPT else " " for char in value)
     return kept.strip()[:limit].rstrip() or None
+
+
+def is_web_address(url: str) -> bool:
+    """Say whether this is an http or https URL that can be kept and asked for."""
+    if len(url) > _MAX_URL or not url.startswith(("http://", "https://")) or not url.isprintable():
+        return False
+    try:
+        url.encode()
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -153,14 +165,18 @@ def _date(value: object) -> str | None:
     return date if date and date.isascii() and date.isdigit() and len(date) == _ISO_DATE_DIGITS else None
 
 
+def _last_format(info: dict[str, Any]) -> object:
+    """Return the address of the best format, which yt-dlp puts last, of an entry that has several."""
+    formats = info.get("formats")
+    last = formats[-1] if isinstance(formats, list) and formats else None
+    return last.get("url") if isinstance(last, dict) else None
+
+
 def _file_name(url: object) -> str | None:
     """Return the last part of a web address's path; None where there is none."""
-    if not isinstance(url, str) or len(url) > _MAX_URL or not url.startswith(("http://", "https://")):
+    if not isinstance(url, str) or not is_web_address(url):
         return None
-    try:
-        return text(unquote(urlsplit(url).path.rpartition("/")[2]))
-    except ValueError:
-        return None
+    return text(unquote(urlsplit(url).path.rpartition("/")[2]))
 
 
 def _codec(value: object) -> str | None:
@@ -173,7 +189,7 @@ def _thumbnails(value: object) -> tuple[Thumbnail, ...]:
     pictures: list[Thumbnail] = []
     for item in reversed(value if isinstance(value, list) else []):
         url = item.get("url") if isinstance(item, dict) else None
-        if isinstance(url, str) and len(url) <= _MAX_URL and url.startswith(("http://", "https://")):
+        if isinstance(url, str) and is_web_address(url):
             picture = Thumbnail(url=url, width=_count(item.get("width")), height=_count(item.get("height")))
             pictures.append(picture)
         if len(pictures) == _MAX_THUMBNAILS:

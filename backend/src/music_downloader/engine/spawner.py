@@ -138,12 +138,14 @@ class _Template:
 class Spawner:
     """Starts contained processes through a fork server, which is started again when it died.
 
-    `networked` says why what "exec" starts keeps its network; None, where it has none.
+    `networked` says why what "exec" starts keeps its network; None, where it has none. `unconfined` says what
+    of the kernel's sandbox is missing, in words; None where all is there.
     """
 
     def __init__(self) -> None:
         self.yt_dlp_version: str | None = None
         self.networked: str | None = None
+        self.unconfined: str | None = None
         self._template: _Template | None = None
         self._starting = asyncio.Lock()
         self._identities = count(1)
@@ -176,7 +178,10 @@ class Spawner:
                 raise
             if ready["networked"] and self.yt_dlp_version is None:  # said once
                 log.info("engine.ffmpeg_keeps_network", reason=ready["networked"])
+            if ready["unconfined"] and self.yt_dlp_version is None:  # the same
+                log.info("engine.sandbox_incomplete", reason=ready["unconfined"])
             self.yt_dlp_version = ready["yt_dlp"]
+            self.unconfined = ready["unconfined"]
             self.networked = ready["networked"]
 
     async def close(self) -> None:

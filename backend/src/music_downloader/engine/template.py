@@ -5,14 +5,15 @@ single-threaded, which is what makes forking safe. Every message is one JSON obj
 
     in   {"op": "fetch", "id", "directory", "limits", "order"} and two descriptors: events, stray output
          {"op": "picture", …} the same, with an order for a picture
-         {"op": "exec", "id", "directory", "limits", "argv"} and two descriptors: stdout, stderr
+         {"op": "exec", "id", "directory", "limits", "argv", "reads"} and two descriptors: stdout, stderr
          {"op": "kill", "id"}
-    out  {"event": "ready", "yt_dlp", "networked"}, {"event": "started", "id", "pid"},
+    out  {"event": "ready", "yt_dlp", "networked", "unconfined"}, {"event": "started", "id", "pid"},
          {"event": "exited", "id", "status"}
 
-What "exec" starts has no network where the kernel can see to it; else `networked` says why it can't. `status`
-is as subprocess has it: an exit code, or a signal's number negated; null when nothing could be started. When
-the other end closes, every child is killed and the server ends.
+What "exec" starts has no network where the kernel can see to it; else `networked` says why it can't.
+`unconfined` says what of Landlock is missing, if anything. A fetch gets a home of its own. `status` is as
+subprocess has it: an exit code, or a signal's number negated; null when nothing could be started. When the
+other end closes, every child is killed and the server ends.
 """
 
 import gc
@@ -23,16 +24,18 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from music_downloader.engine import child, containment, seccomp
+from music_downloader.engine import child, containment, landlock, sandbox, seccomp
 from music_downloader.engine.containment import Limits
-from music_downloader.engine.order import ChildOrder, PictureOrder
+from music_downloader.engine.order import ChildOrder, ChildPictureOrder
 from music_downloader.engine.ytdlp import Downloader, version
 
 _MAX_MESSAGE: Final = 128 * 1024
+HOMES: Final = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TMPDIR")
 
 
 class Template:
@@ -45,6 +48,7 @@ class Template:
         self._ids: dict[int, int] = {}  # by pid; a pid stays here until it has been reaped
         self._wakeup, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
+        self._homes: dict[int, str] = {}  # by pid
         self._networked = seccomp.why_not()
 
     def serve(self) -> None:
@@ -54,7 +58,9 @@ class Template:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to judge
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         try:
-            self._send(event="ready", yt_dlp=version, networked=self._networked)
+            self._send(
+                event="ready", yt_dlp=version, networked=self._networked, unconfined=landlock.missing()
+            )
             while not self._stopping:
                 watched: list[Any] = [self._worker, self._wakeup]
                 readable, _, _ = select.select(watched, [], [])
@@ -89,17 +95,22 @@ class Template:
         return True
 
     def _start(self, message: dict[str, Any], streams: tuple[int, int]) -> None:
+        home = ""
         try:
+            if message["op"] != "exec":
+                home = tempfile.mkdtemp(prefix="home-", dir=os.environ["HOME"])
             pid = os.fork()
         except OSError:
             self._send(event="exited", id=message["id"], status=None)
+            shutil.rmtree(home, ignore_errors=True)
             return
         if pid == 0:
-            self._become(message, streams)
+            self._become(message, streams, home)
         self._ids[pid] = message["id"]
+        self._homes[pid] = home
         self._send(event="started", id=message["id"], pid=pid)
 
-    def _become(self, message: dict[str, Any], streams: tuple[int, int]) -> NoReturn:
+    def _become(self, message: dict[str, Any], streams: tuple[int, int], home: str) -> NoReturn:
         """Turn this forked copy into the child; it never returns into the server's loop."""
         status = 1
         try:
@@ -113,18 +124,35 @@ class Template:
                 limits=Limits.from_json(message["limits"]),
             )
             if message["op"] == "exec":
-                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-                if self._networked is None:
-                    seccomp.forbid_network()
-                os.execv(message["argv"][0], message["argv"])  # noqa: S606 - no shell is the point
-            kind = PictureOrder if message["op"] == "picture" else ChildOrder
-            child.run(self._downloader, kind.from_json(message["order"]))
+                self._execute(message)
+            self._fetch(message, home)
             status = 0
         except BaseException:  # noqa: BLE001 - a fault here may only end the child
             traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(status)
+
+    def _execute(self, message: dict[str, Any]) -> NoReturn:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        program = message["argv"][0]
+        sandbox.confine_program(
+            directory=message["directory"], program=program, reads=message.get("reads", ())
+        )
+        if self._networked is None:
+            seccomp.restrict("program")
+        os.execv(program, message["argv"])  # noqa: S606 - no shell is the point
+
+    def _fetch(self, message: dict[str, Any], home: str) -> None:
+        os.environ.update(dict.fromkeys(HOMES, home))
+        kind = ChildPictureOrder if message["op"] == "picture" else ChildOrder
+        order = kind.from_json(message["order"])
+        sandbox.confine_fetch(
+            directory=message["directory"], home=home, proxy=order.proxy, programs=child.JAVASCRIPT_RUNTIMES
+        )
+        if self._networked is None:
+            seccomp.restrict("fetch")
+        child.run(self._downloader, order)
 
     def _kill(self, wanted: int) -> None:
         for pid, known in self._ids.items():
@@ -150,6 +178,7 @@ class Template:
             _, status = os.waitpid(ended.si_pid, 0)
             if identity is not None:
                 del self._ids[ended.si_pid]
+                shutil.rmtree(self._homes.pop(ended.si_pid), ignore_errors=True)
                 self._send(event="exited", id=identity, status=os.waitstatus_to_exitcode(status))
 
     def _send(self, **message: object) -> None:
@@ -164,6 +193,7 @@ def main() -> None:
         worker.set_inheritable(False)
         downloader = Downloader()
         downloader.warm_up()
+        sandbox.prepare()
         gc.collect()
         gc.freeze()
         try:

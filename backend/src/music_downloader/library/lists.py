@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
+from urllib.parse import unquote
 
 from music_downloader.library.albums import VARIOUS_ARTISTS, AlbumFacts, is_various
 from music_downloader.library.facts import SourceFacts, family
@@ -261,6 +262,6 @@ def _name(whole: SourceFacts) -> str:
     """Rule: a list is called what it says, or else after whose it is, its file, or where it is."""
     host, path = host_and_path(whole.webpage_url)
     file = PurePosixPath(path)
-    stem = file.stem if file.suffix.lower() in _PLAYLIST_FILES else None
+    stem = unquote(file.stem) if file.suffix.lower() in _PLAYLIST_FILES else None
     names = (whole.title, whole.album, whole.uploader, whole.channel, stem, host)
     return next(filter(None, map(clean_heading, names)), _NAMELESS)

@@ -19,7 +19,7 @@ def staging_for_attempt(root: Path, name: str, *, attempt: int, after: int) -> P
     earlier = sorted(_attempts(root, name), reverse=True)
     own = root / STAGING / f"{name}-{attempt}"
     for number, folder in earlier:
-        if number == attempt:
+        if number >= attempt:  # our own; or we are the stale one, and leave what isn't ours
             continue
         if after < number < attempt and not own.exists():
             with suppress(OSError):

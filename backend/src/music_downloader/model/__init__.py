@@ -3,6 +3,7 @@
 from music_downloader.model.audit import AuditLog, Outcome
 from music_downloader.model.base import Base
 from music_downloader.model.download import ACTIVE, Download, DownloadKind, DownloadStatus
+from music_downloader.model.throttle import Throttle
 from music_downloader.model.track import Track
 from music_downloader.model.user import RevokedToken, User
 
@@ -15,6 +16,7 @@ __all__ = [
     "DownloadStatus",
     "Outcome",
     "RevokedToken",
+    "Throttle",
     "Track",
     "User",
 ]

@@ -19,7 +19,7 @@ class Outcome(StrEnum):
 
 
 class AuditLog(Base):
-    """One action. Rows are only ever inserted."""
+    """One action. Rows are only ever inserted; a trigger refuses all else, whoever asks."""
 
     __tablename__ = "audit_logs"
     __table_args__ = (

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_SECONDS = 3
 _POOL_TIMEOUT_SECONDS = 4
-_STATEMENT_TIMEOUT_MILLISECONDS = 5_000
-_SILENCE_SECONDS = 6  # the server itself ends a statement before
+_PATIENCE_SECONDS = 5.0
+_GRACE_SECONDS = 1.0  # the server itself ends a statement before
 
 # A database that vanished without a word is noticed within seconds; by default it would take minutes.
 KEEPALIVE = {
@@ -29,10 +29,12 @@ KEEPALIVE = {
 class _Connection(psycopg.AsyncConnection[Any]):
     """One that ends when the server accepts what is sent and never answers; libpq would wait for ever."""
 
+    patience = _PATIENCE_SECONDS
+
     async def wait(self, gen: PQGen[RV], *arguments: Any, **options: Any) -> RV:  # noqa: ANN401 - handed on
         """Wait as psycopg does, but not beyond all patience; OperationalError then."""
         loop = asyncio.get_running_loop()
-        hang_up = loop.call_later(_SILENCE_SECONDS, _hang_up, self.pgconn.socket)
+        hang_up = loop.call_later(self.patience + _GRACE_SECONDS, _hang_up, self.pgconn.socket)
         try:
             return await super().wait(gen, *arguments, **options)
         finally:
@@ -44,12 +46,21 @@ def _hang_up(descriptor: int) -> None:
         ours.shutdown(socket.SHUT_RDWR)  # whoever waits for it hears at once that the connection is closed
 
 
-def connect(url: URL, *, application_name: str, pool_size: int = 5) -> AsyncEngine:
+def connect(
+    url: URL, *, application_name: str, pool_size: int = 5, patience: float = _PATIENCE_SECONDS
+) -> AsyncEngine:
     """Return an engine whose every wait ends: for a place in the pool, a connection, a statement.
+
+    `patience` is how many seconds a statement may take.
 
     Connections are not tried before each use: when the database has restarted, the first to find out throws
     all old connections away, at the price of its own 503.
     """
+
+    class Connection(_Connection):
+        pass
+
+    Connection.patience = patience
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -58,8 +69,8 @@ def connect(url: URL, *, application_name: str, pool_size: int = 5) -> AsyncEngi
         hide_parameters=True,  # an error is logged, and what was in the statement may be a secret
         connect_args={
             **KEEPALIVE,
-            "async_creator_fn": _Connection.connect,
+            "async_creator_fn": Connection.connect,
             "application_name": application_name,
-            "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MILLISECONDS} -c timezone=UTC",
+            "options": f"-c statement_timeout={int(patience * 1000)} -c timezone=UTC",
         },
     )

@@ -72,7 +72,13 @@ class Download(Base):
             postgresql_where=text("status IN ('pending', 'in-progress')"),
         ),
         Index("ix_download_history_fetching", "host", postgresql_where=text("fetching")),
-        Index("ix_download_history_parked", "host", "id", postgresql_where=text("parked")),
+        Index(
+            "ix_download_history_parked",
+            "host",
+            text("(parent_id IS NOT NULL)"),
+            "id",
+            postgresql_where=text("parked"),
+        ),
     )
 
     id: Mapped[Id]

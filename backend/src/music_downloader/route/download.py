@@ -1,7 +1,6 @@
 """Submitting URLs and following them."""
 
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -9,11 +8,11 @@ from music_downloader.auth.caller import CurrentUser
 from music_downloader.dependencies import OriginDep, SessionDep, SettingsDep
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.model import Download
+from music_downloader.route.paging import link_pages
 from music_downloader.route.parameter import DownloadId
 from music_downloader.schema.download import DownloadCreate, DownloadPage, DownloadQuery, DownloadRead
 from music_downloader.schema.problem import responses
 from music_downloader.service import control, history, submission
-from music_downloader.service.history import Page
 
 router = APIRouter(prefix="/api", tags=["Downloads"], responses=responses(401, 503))
 
@@ -39,7 +38,8 @@ async def submit_download(
     origin: OriginDep,
 ) -> Download:
     """Accept one URL; its download starts at once, or as soon as a worker is free."""
-    url = EgressPolicy(allowed=settings.allowed_networks).check_url(body.url)
+    policy = EgressPolicy(allowed=settings.allowed_networks)
+    url = await submission.check(session, policy, owner=user, url=body.url, origin=origin)
     download, is_new = await submission.submit(
         session,
         owner=user,
@@ -76,9 +76,9 @@ async def list_downloads(
         search=query.q,
         parent_id=query.parent_id,
     )
-    response.headers["Link"] = _links(request, page)
+    link_pages(request, response, page)
     return DownloadPage(
-        downloads=[DownloadRead.model_validate(download) for download in page.downloads],
+        downloads=[DownloadRead.model_validate(download) for download in page.rows],
         total=page.total,
         page=page.number,
         per_page=page.size,
@@ -118,13 +118,23 @@ async def cancel_download(
     response_model=DownloadRead,
     summary="Try a download again",
     operation_id="retryDownload",
-    responses=responses(404, 409, 422),
+    responses=responses(404, 409, 422, 429),
 )
 async def retry_download(
-    download_id: DownloadId, session: SessionDep, user: CurrentUser, origin: OriginDep
+    download_id: DownloadId,
+    session: SessionDep,
+    settings: SettingsDep,
+    user: CurrentUser,
+    origin: OriginDep,
 ) -> Download:
     """Queue a failed or cancelled download again; of a collection, the tracks that failed."""
-    return await control.retry(session, user=user, download_id=download_id, origin=origin)
+    return await control.retry(
+        session,
+        user=user,
+        download_id=download_id,
+        max_active=settings.max_active_per_user,
+        origin=origin,
+    )
 
 
 @router.delete(
@@ -153,24 +163,4 @@ async def delete_download(
         delete_file=delete_file,
         library=settings.output_directory,
         origin=origin,
-    )
-
-
-def _links(request: Request, page: Page) -> str:
-    """Return the Link header (RFC 8288) to the first, previous, next and last page."""
-    last = max(page.count, 1)
-    targets = {
-        "first": 1,
-        "prev": min(page.number - 1, last) if page.number > 1 else None,
-        "next": page.number + 1 if page.number < last else None,
-        "last": last,
-    }
-    kept = [
-        (key, value) for key, value in request.query_params.multi_items() if key not in {"page", "per_page"}
-    ]
-    base = f"{request.scope.get('root_path', '')}/api/downloads"
-    return ", ".join(
-        f'<{base}?{urlencode([("page", number), ("per_page", page.size), *kept])}>; rel="{name}"'
-        for name, number in targets.items()
-        if number is not None
     )

@@ -1,5 +1,6 @@
 """What every request passes through: its id, its log line, the limit on its body, a last resort."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from music_downloader.route.problem import problem
 
 BODY_LIMIT = 64 * 1024
+BODY_SECONDS = 30.0
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _QUIET = {"/health", "/health/live", "/metrics"}
 
@@ -67,10 +69,11 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Refuses bodies beyond 64 KiB with 413, whether or not their length was announced."""
+    """Refuses bodies beyond 64 KiB with 413, announced or not, and those that don't end in time with 408."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, seconds: float = BODY_SECONDS) -> None:
         self.app = app
+        self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through (ASGI)."""
@@ -81,17 +84,18 @@ class BodyLimit:
         if announced.isdecimal() and int(announced[:20]) > BODY_LIMIT:
             await _too_large(scope, receive, send)
             return
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return  # half a body is no request
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > BODY_LIMIT:
-                await _too_large(scope, receive, send)
-                return
+        try:
+            async with asyncio.timeout(self.seconds):
+                body = await _read(receive)
+        except TimeoutError:
+            late = problem(408, "The rest of the body didn't come in time.", headers={"Connection": "close"})
+            await late(scope, receive, send)
+            return
+        if body is None:
+            return  # half a body is no request
+        if len(body) > BODY_LIMIT:
+            await _too_large(scope, receive, send)
+            return
         handed_over = False
 
         async def receive_body() -> Message:
@@ -99,9 +103,22 @@ class BodyLimit:
             if handed_over:
                 return await receive()
             handed_over = True
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         await self.app(scope, receive_body, send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, cut off once it is too large; None where the client has gone before its end."""
+    body = bytearray()
+    more = True
+    while more and len(body) <= BODY_LIMIT:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return bytes(body)
 
 
 async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:

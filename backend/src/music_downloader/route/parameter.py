@@ -5,3 +5,4 @@ from typing import Annotated
 from fastapi import Path
 
 DownloadId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The download's id", examples=[1])]
+UserId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The account's id", examples=[1])]

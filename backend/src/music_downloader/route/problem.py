@@ -4,13 +4,16 @@ from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import InterfaceError as DatabaseInterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from music_downloader.auth.caller import bearer, get_claims
 from music_downloader.errors import (
     ConflictError,
     ForbiddenError,
@@ -19,6 +22,7 @@ from music_downloader.errors import (
     NotAuthenticatedError,
     NotFoundError,
     ServiceUnavailableError,
+    ThrottledError,
     TooManyActiveError,
     TooManyStreamsError,
 )
@@ -32,6 +36,7 @@ STATUS_OF: dict[type[MusicDownloaderError], int] = {
     NotFoundError: 404,
     ConflictError: 409,
     InvalidInputError: 422,
+    ThrottledError: 429,
     TooManyActiveError: 429,
     TooManyStreamsError: 429,
     ServiceUnavailableError: 503,
@@ -65,23 +70,30 @@ async def on_known(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, MusicDownloaderError):
         raise error
     status = next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), 500)
-    return problem(status, error.detail)
+    errors = headers = None
+    if isinstance(error, InvalidInputError) and error.field:
+        errors = [FieldProblem(loc=["body", error.field], msg=error.detail, type="refused")]
+    if isinstance(error, ThrottledError):
+        headers = {"Retry-After": str(error.retry_after)}
+    return problem(status, error.detail, errors=errors, headers=headers)
 
 
-async def on_http(_request: Request, error: Exception) -> JSONResponse:
+async def on_http(request: Request, error: Exception) -> JSONResponse:
     """Answer what the framework itself refuses: unknown paths, wrong methods, bodies that can't be read."""
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == HTTPStatus.BAD_REQUEST:  # how the framework calls a body that is no JSON at all
         unreadable = FieldProblem(loc=["body"], msg="The body can't be read", type="body_invalid")
-        return problem(422, "The body can't be read; send valid JSON.", errors=[unreadable])
+        return await _without_token(request) or problem(
+            422, "The body can't be read; send valid JSON.", errors=[unreadable]
+        )
     details = {404: "There is nothing at this address.", 405: "This address doesn't take that method."}
     fallback = TITLES.get(error.status_code, "The request was refused") + "."
     headers = dict(error.headers) if error.headers else None
     return problem(error.status_code, details.get(error.status_code, fallback), headers=headers)
 
 
-async def on_invalid(_request: Request, error: Exception) -> JSONResponse:
+async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     """Answer 422 and name every field, but never what was sent."""
     if not isinstance(error, RequestValidationError):
         raise error
@@ -96,7 +108,29 @@ async def on_invalid(_request: Request, error: Exception) -> JSONResponse:
     # A number is a place in a list, or in a text that is no JSON; what has a name is told instead.
     names = ([part for part in fault.loc if isinstance(part, str)] for fault in errors)
     named = ", ".join(dict.fromkeys(parts[-1] for parts in names if parts))
-    return problem(422, f"Something in the request can't be used; look at: {named}.", errors=errors)
+    refusal = await _without_token(request) if any(each.type == "json_invalid" for each in errors) else None
+    return refusal or problem(
+        422, f"Something in the request can't be used; look at: {named}.", errors=errors
+    )
+
+
+async def _without_token(request: Request) -> JSONResponse | None:
+    """Answer 401 if the call asks for a token and has no good one.
+
+    The framework reads a body before it asks who sends it; only who may call learns what is wrong with it.
+    """
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute) or not _asks_for_token(route.dependant):
+        return None
+    try:
+        await get_claims(request, await bearer(request))
+    except NotAuthenticatedError as error:
+        return await on_known(request, error)
+    return None
+
+
+def _asks_for_token(dependant: Dependant) -> bool:
+    return dependant.call is get_claims or any(map(_asks_for_token, dependant.dependencies))
 
 
 async def on_database(_request: Request, error: Exception) -> JSONResponse:

@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
 
 
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
+    """Return the text; ValueError where it holds what PostgreSQL can't."""
     if "\x00" in value:
         raise ValueError("a NUL character can't be part of a text")
     if any("\ud800" <= character <= "\udfff" for character in value):
@@ -14,7 +15,7 @@ def _storable(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_storable)]
+Text = Annotated[str, AfterValidator(storable)]
 Time = Annotated[
     datetime,
     PlainSerializer(

@@ -8,6 +8,7 @@ from music_downloader.config.audio import AudioFormat
 from music_downloader.errors import ErrorCode
 from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.schema.base import Incoming, Outgoing, Text, Time
+from music_downloader.schema.paging import PageQuery
 
 URL_LIMIT = 2048
 
@@ -86,21 +87,18 @@ def _searchable(value: str) -> str:
     return value.strip()
 
 
-def _none_if_empty(value: object) -> object:
+def none_if_empty(value: object) -> object:
+    """Take a query parameter without a value as one that was left out."""
     return None if value == "" else value
 
 
-class DownloadQuery(Incoming):
+class DownloadQuery(PageQuery):
     """Which part of the history to show."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    page: Annotated[int, Field(ge=1, le=10_000_000)] = 1
-    per_page: Annotated[int, Field(ge=1, le=100)] = 10
-    status: Annotated[DownloadStatus | None, BeforeValidator(_none_if_empty)] = None
+    status: Annotated[DownloadStatus | None, BeforeValidator(none_if_empty)] = None
     q: Annotated[
         Text,
         Field(max_length=200, description="Part of a title, artist, album or URL"),
         AfterValidator(_searchable),
     ] = ""
-    parent_id: Annotated[int | None, Field(ge=1, le=2**63 - 1), BeforeValidator(_none_if_empty)] = None
+    parent_id: Annotated[int | None, Field(ge=1, le=2**63 - 1), BeforeValidator(none_if_empty)] = None

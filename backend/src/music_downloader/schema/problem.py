@@ -29,15 +29,19 @@ class Problem(Outgoing):
 
 # The name of each kind of fault.
 TITLES = {
+    400: "Not understood",
     401: "Not logged in",
     403: "Not allowed",
     404: "No such thing",
     405: "Method not allowed",
+    408: "Too slow a request",
     409: "Clashes with what is there",
     413: "Too large a body",
+    414: "Too long an address",
     416: "No such part",
     422: "The input can't be used",
     429: "Too many at once",
+    431: "Too large headers",
     500: "A fault of the service",
     503: "The service can't answer right now",
 }

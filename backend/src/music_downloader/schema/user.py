@@ -2,13 +2,30 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, EmailStr, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    StrictBool,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from music_downloader.auth.strength import weakness
 from music_downloader.errors import InvalidInputError
-from music_downloader.schema.base import Incoming, Outgoing, Text, Time
+from music_downloader.schema.base import Incoming, Outgoing, Text, Time, storable
 
 Username = Annotated[str, StringConstraints(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9._-]+$")]
-Password = Annotated[Text, Field(min_length=8, max_length=128, json_schema_extra={"format": "password"})]
+Password = Annotated[  # the length first: it is then told in characters
+    str,
+    Field(min_length=8, max_length=128, json_schema_extra={"format": "password"}),
+    AfterValidator(storable),
+]
+_PASSWORD: TypeAdapter[str] = TypeAdapter(Password)
 # At a login nothing is said about what a name or a password may look like.
 Identifier = Annotated[Text, Field(min_length=1, max_length=254)]
 GivenPassword = Annotated[Text, Field(min_length=1, max_length=128)]
@@ -29,14 +46,38 @@ class RegisterRequest(Incoming):
     email: Annotated[EmailStr, Field(max_length=254)]
     password: Password
 
+    @field_validator("password")
+    @classmethod
+    def _not_easy_to_guess(cls, value: str, told: ValidationInfo) -> str:
+        username, email = (str(told.data.get(name, "")) for name in ("username", "email"))
+        if reason := weakness(value, username=username, email=email):
+            raise ValueError(reason)
+        return value
+
 
 def registration(*, username: str, email: str, password: str) -> RegisterRequest:
     """Return what was typed on a command line or into the settings; InvalidInputError as at the API."""
     try:
         return RegisterRequest(username=username, email=email, password=password)
     except ValidationError as error:
-        faults = (f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors(include_input=False))
-        raise InvalidInputError("; ".join(faults) + ".") from error
+        raise _told(error) from error
+
+
+def new_password(text: str) -> str:
+    """Return a password that was typed on a command line; InvalidInputError as at the API."""
+    try:
+        return _PASSWORD.validate_python(text)
+    except ValidationError as error:
+        raise _told(error) from error
+
+
+def _told(error: ValidationError) -> InvalidInputError:
+    faults = (
+        f"{fault['loc'][-1] if fault['loc'] else 'password'}: "
+        f"{fault['msg'].removeprefix('Value error, ').rstrip('.')}"
+        for fault in error.errors(include_input=False)
+    )
+    return InvalidInputError("; ".join(faults) + ".")
 
 
 class LoginRequest(Incoming):
@@ -77,3 +118,22 @@ class UserRead(Outgoing):
     is_admin: bool
     created_at: Time
     last_login: Time | None
+
+
+class UserPage(Outgoing):
+    """One page of all accounts, newest first."""
+
+    users: list[UserRead]
+    total: int
+    page: int
+    per_page: int
+    pages: int
+
+
+class UserChange(Incoming):
+    """What an administrator changes about an account; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"is_active": False}]})
+
+    is_active: StrictBool | None = Field(default=None, description="False ends every session at once")
+    is_admin: StrictBool | None = None

@@ -3,16 +3,21 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import cast
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.model import AuditLog, Outcome
+from music_downloader.service.page import Page, read_page
 
 _USER_AGENT_LIMIT = 500
+_RESOURCE_LIMIT = 100
 _VALUE_LIMIT = 2048
+_MOST_VALUES = 50
 _INSERT = insert(
     cast("Table", AuditLog.__table__)
 )  # plain rows: nothing is read back, so no objects are made
@@ -36,6 +41,12 @@ class Action(StrEnum):
     RETRY = "download.retry"
     DELETE = "download.delete"
     CREATE_USER = "user.create"
+    PROMOTE_USER = "user.promote"
+    DEMOTE_USER = "user.demote"
+    ACTIVATE_USER = "user.activate"
+    DEACTIVATE_USER = "user.deactivate"
+    RESET_PASSWORD = "user.reset_password"  # noqa: S105 - the name of an action
+    ADMINISTER = "admin.call"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +66,40 @@ def storable(text: str, *, limit: int = _VALUE_LIMIT) -> str:
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)[:limit]
 
 
+def _bounded(value: object) -> object:
+    """Return a JSON value with every text storable, and of each list or object only the first fifty parts."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {storable(str(key)): _bounded(part) for key, part in islice(value.items(), _MOST_VALUES)}
+    if isinstance(value, list | tuple):
+        return [_bounded(part) for part in value[:_MOST_VALUES]]
+    return value
+
+
+async def list_page(
+    session: AsyncSession,
+    *,
+    number: int,
+    size: int,
+    user_id: int | None = None,
+    action: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page[AuditLog]:
+    """Return one page of the log, newest first: from `since` on, and before `until`."""
+    chosen = select(AuditLog)
+    if user_id is not None:
+        chosen = chosen.where(AuditLog.user_id == user_id)
+    if action is not None:
+        chosen = chosen.where(AuditLog.action == action)
+    if since is not None:
+        chosen = chosen.where(AuditLog.created_at >= since)
+    if until is not None:
+        chosen = chosen.where(AuditLog.created_at < until)
+    return await read_page(session, chosen, of=AuditLog, number=number, size=size)
+
+
 async def record(
     session: AsyncSession,
     action: Action,
@@ -69,7 +114,7 @@ async def record(
 
     `details` holds plain JSON values and never a secret.
     """
-    facts = {key: storable(v) if isinstance(v, str) else v for key, v in (details or {}).items()}
+    facts = {key: _bounded(value) for key, value in (details or {}).items()}
     if origin.request_id:
         facts["request_id"] = origin.request_id
     await session.execute(
@@ -77,7 +122,7 @@ async def record(
         {
             "user_id": user_id,
             "action": action.value,
-            "resource": resource,
+            "resource": storable(resource, limit=_RESOURCE_LIMIT) if resource else None,
             "outcome": outcome,
             "details": facts,
             "ip_address": storable(origin.ip_address, limit=45) if origin.ip_address else None,

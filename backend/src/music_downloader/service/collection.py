@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.errors import ErrorCode
-from music_downloader.jobs import FINISH, enqueue, enqueue_tracks
+from music_downloader.jobs import FINISH, UPKEEP, enqueue, enqueue_tracks
 from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Outcome
 from music_downloader.service import audit
 from music_downloader.service.audit import Action
@@ -63,7 +63,7 @@ async def begin(
         .where(Download.id == collection_id)
         .values(
             kind=DownloadKind.COLLECTION,
-            listing=dict(listing),
+            listing=func.coalesce(Download.listing, cast_to(dict(listing), JSONB)),
             items_total=func.coalesce(Download.items_total, 0),
             items_completed=func.coalesce(Download.items_completed, 0),
             items_failed=func.coalesce(Download.items_failed, 0),
@@ -182,8 +182,17 @@ async def listing(session: AsyncSession, collection_id: int) -> Mapping[str, Any
     return cast("Mapping[str, Any] | None", found)
 
 
-async def playlist_of_url(session: AsyncSession, row: Download) -> str | None:
-    """Return the playlist file that an earlier reading of the same list has brought."""
+async def own_playlist(session: AsyncSession, row: Download) -> str | None:
+    """Return the playlist file that a collection may write anew: its own, or an earlier reading's.
+
+    One that another person's collection uses too is nobody's to change.
+    """
+    path = row.playlist_path or await _earlier_playlist(session, row)
+    others = select(Download.id).where(Download.playlist_path == path, Download.user_id != row.user_id)
+    return None if path is None or await session.scalar(others.limit(1)) is not None else path
+
+
+async def _earlier_playlist(session: AsyncSession, row: Download) -> str | None:
     path: str | None = await session.scalar(
         select(Download.playlist_path)
         .where(
@@ -207,9 +216,12 @@ async def idle(session: AsyncSession, download_ids: Sequence[int]) -> Sequence[i
     return [download_id for download_id in download_ids if download_id not in busy]
 
 
-async def settle(session: AsyncSession, collection_id: int) -> None:
-    """Bring a collection's counts and status in line with its tracks, and say once that it has ended."""
-    collection = await lock(session, collection_id)
+async def settle(session: AsyncSession, collection_id: int, *, locked: Download | None = None) -> None:
+    """Bring a collection's counts and status in line with its tracks, and say once that it has ended.
+
+    `locked` is its row, where the caller has just locked it.
+    """
+    collection = locked or await lock(session, collection_id)
     if collection is None:
         return
     counted = await session.execute(
@@ -224,14 +236,18 @@ async def settle(session: AsyncSession, collection_id: int) -> None:
         "items_failed": counts.get(DownloadStatus.FAILED, 0),
     }
     before = collection.status
-    if collection.listed_at is not None and counts:
+    if collection.listed_at is not None and (counts or before in ACTIVE):
         values |= await _standing(session, collection, counts)
     status = values.get("status", before)
     if all(getattr(collection, name) == value for name, value in values.items() if name != "completed_at"):
         return
     await session.execute(update(Download).where(Download.id == collection_id).values(**values))
-    if status in _ENDED_AS and status is not before:
+    if status not in _ENDED_AS or any(active in counts for active in ACTIVE):
+        return
+    if status is not before:
         await _tell(session, collection, status, values)
+    if values["items_completed"]:
+        await enqueue(session, FINISH, queue=UPKEEP, arguments={"collection_id": collection.id})
 
 
 async def _standing(
@@ -251,7 +267,13 @@ async def _standing(
         "error_code": None,
         "error_message": collection.note,
     }
-    if DownloadStatus.CANCELLED in counts:
+    if not counts:
+        values |= {
+            "status": DownloadStatus.FAILED,
+            "error_code": ErrorCode.NO_AUDIO,
+            "error_message": "There is no track in this list.",
+        }
+    elif DownloadStatus.CANCELLED in counts:
         values["status"] = DownloadStatus.CANCELLED
     elif DownloadStatus.FAILED in counts:
         code, sentence = await _first_failure(session, collection.id)
@@ -294,8 +316,6 @@ async def _tell(
         },
         origin=audit.Origin(request_id=collection.request_id),
     )
-    if values["items_completed"]:
-        await enqueue(session, FINISH, arguments={"collection_id": collection.id})
 
 
 def _row(

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Row, any_, func, or_, select, update
+from sqlalchemy import cast as cast_to
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,13 +18,15 @@ from music_downloader.errors import (
     NotRetryableError,
     ServiceUnavailableError,
     StillActiveError,
+    TooManyActiveError,
 )
-from music_downloader.jobs import DISCARD, enqueue, enqueue_download, enqueue_tracks
+from music_downloader.jobs import DISCARD, UPKEEP, enqueue, enqueue_download, enqueue_tracks
 from music_downloader.library.filing import unpublish
 from music_downloader.library.playlists import remove_playlist
 from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Track, User
 from music_downloader.service import audit, collection, history, host
 from music_downloader.service.audit import Action, Origin
+from music_downloader.service.submission import count_unfinished
 
 _ENDED_BADLY = (DownloadStatus.FAILED, DownloadStatus.CANCELLED)
 
@@ -33,15 +37,17 @@ async def cancel(session: AsyncSession, *, user: User, download_id: int, origin:
     Raises DownloadNotFoundError and NotActiveError.
     """
     download = await _held(session, user=user, download_id=download_id)
-    if download.status not in ACTIVE:
-        raise NotActiveError
-    hosts = await _fetched_from(session, download)
-    for name in hosts:  # before any row: who claims a track has locked its host first
+    for name in await _fetched_from(session, download):  # whoever claims a track has locked its host first
         await host.lock(session, name)
     before = await _active(session, download)
+    if not before:
+        raise NotActiveError
     await session.execute(
         update(Download)
-        .where(Download.id.in_([row.id for row in before]))
+        .where(
+            Download.parent_id == download.id if not _is_single(download) else _it_or_its_tracks(download),
+            Download.status.in_(ACTIVE),
+        )
         .values(
             status=DownloadStatus.CANCELLED,
             completed_at=func.clock_timestamp(),
@@ -51,20 +57,22 @@ async def cancel(session: AsyncSession, *, user: User, download_id: int, origin:
         )
         .execution_options(synchronize_session=False)
     )
-    for name in hosts:
+    for name in sorted(row.host for row in before if row.fetching):
         await host.call_next(session, name)
-    begun = [row.id for row in before if row.attempts and row.status is DownloadStatus.PENDING]
+    begun = [row.id for row in before if row.started_at and row.status is DownloadStatus.PENDING]
     if begun:  # no worker is at them that could clear up
-        await enqueue(session, DISCARD, arguments={"download_ids": begun})
+        await enqueue(session, DISCARD, queue=UPKEEP, arguments={"download_ids": begun})
     await _settle(session, download)
     await _record(session, Action.CANCEL, user, download_id, origin)
     return await _now(session, download)
 
 
-async def retry(session: AsyncSession, *, user: User, download_id: int, origin: Origin) -> Download:
+async def retry(
+    session: AsyncSession, *, user: User, download_id: int, max_active: int, origin: Origin
+) -> Download:
     """Queue a failed or cancelled download again, or those tracks of a collection; attempts count anew.
 
-    Raises DownloadNotFoundError and NotRetryableError.
+    Raises DownloadNotFoundError, NotRetryableError, and TooManyActiveError as for a new submission.
     """
     download = await _held(session, user=user, download_id=download_id)
     if download.status not in _ENDED_BADLY:
@@ -79,11 +87,15 @@ async def retry(session: AsyncSession, *, user: User, download_id: int, origin: 
             .order_by(Download.position)
         )
         tracks = found.all()
+    if not again and not tracks:
+        raise NotRetryableError
+    if download.parent_id is None and await count_unfinished(session, owner=user) >= max_active:
+        raise TooManyActiveError
     try:
         async with session.begin_nested():
             await session.execute(
                 update(Download)
-                .where(Download.id.in_([*again, *tracks]))
+                .where(Download.id == any_(cast_to([*again, *tracks], ARRAY(BigInteger))))
                 .values(
                     status=DownloadStatus.PENDING,
                     completed_at=None,
@@ -93,12 +105,12 @@ async def retry(session: AsyncSession, *, user: User, download_id: int, origin: 
                 )
                 .execution_options(synchronize_session=False)
             )
+            await _settle(session, download)
     except IntegrityError as error:
         raise NotRetryableError("The same URL is being downloaded already.") from error
     for identity in again:
         await enqueue_download(session, identity, of_a_list=download.parent_id is not None)
     await enqueue_tracks(session, tracks)
-    await _settle(session, download)
     await _record(session, Action.RETRY, user, download_id, origin)
     return await _now(session, download)
 
@@ -120,9 +132,7 @@ async def delete(
     download = await _held(session, user=user, download_id=download_id)
     if download.status in ACTIVE or await _active(session, download):
         raise StillActiveError
-    found = await session.scalars(
-        select(Download.track_id).where(or_(Download.id == download.id, Download.parent_id == download.id))
-    )
+    found = await session.scalars(select(Download.track_id).where(_it_or_its_tracks(download)))
     used = sorted({track_id for track_id in found if track_id is not None})
     playlist = download.playlist_path
     await session.execute(
@@ -153,13 +163,15 @@ def _is_single(download: Download) -> bool:
     return download.kind is DownloadKind.TRACK or download.listed_at is None
 
 
-async def _active(session: AsyncSession, download: Download) -> Sequence[Download]:
-    """Return the rows of a download that haven't ended: its own and its tracks'."""
-    rows = await session.scalars(
-        select(Download)
-        .where(
-            or_(Download.id == download.id, Download.parent_id == download.id), Download.status.in_(ACTIVE)
-        )
+def _it_or_its_tracks(download: Download) -> ColumnElement[bool]:
+    return or_(Download.id == download.id, Download.parent_id == download.id)
+
+
+async def _active(session: AsyncSession, download: Download) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Return what is to know of a download's rows that haven't ended: its own and its tracks'."""
+    rows = await session.execute(
+        select(Download.id, Download.status, Download.host, Download.fetching, Download.started_at)
+        .where(_it_or_its_tracks(download), Download.status.in_(ACTIVE))
         .order_by(Download.id)
         .with_for_update(key_share=True)
     )
@@ -169,9 +181,7 @@ async def _active(session: AsyncSession, download: Download) -> Sequence[Downloa
 async def _fetched_from(session: AsyncSession, download: Download) -> Sequence[str]:
     """Return the hosts at which a download, or a track of it, has a place."""
     hosts = await session.scalars(
-        select(Download.host)
-        .where(or_(Download.id == download.id, Download.parent_id == download.id), Download.fetching)
-        .distinct()
+        select(Download.host).where(_it_or_its_tracks(download), Download.fetching).distinct()
     )
     return sorted(hosts)
 

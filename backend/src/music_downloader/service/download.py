@@ -258,15 +258,14 @@ def backoff(attempt: int, *, base: float, asked: float | None, jitter: float) ->
 
 
 async def _end(session: AsyncSession, claimed: Claim, to: DownloadStatus, **values: object) -> bool:
-    if claimed.parent_id is not None:
-        await collection.lock(session, claimed.parent_id)
+    parent = await collection.lock(session, claimed.parent_id) if claimed.parent_id is not None else None
     statement = _move(claimed.download_id, to, **values).where(
         Download.status == IN_PROGRESS, Download.attempts == claimed.attempt
     )
     if await session.scalar(statement.returning(Download.id)) is None:
         return False
-    if claimed.parent_id is not None:
-        await collection.settle(session, claimed.parent_id)
+    if parent is not None:
+        await collection.settle(session, parent.id, locked=parent)
     return True
 
 

@@ -1,27 +1,11 @@
-"""Reading the history: what a user may see, one download, a page of them."""
+"""Reading the history: what a user may see, one download, a page of them or of everybody's."""
 
-from dataclasses import dataclass
-
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.errors import DownloadNotFoundError
 from music_downloader.model import Download, DownloadStatus, User
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    """Some rows of many: `number` counts from 1, `total` is over all pages."""
-
-    downloads: list[Download]
-    total: int
-    number: int
-    size: int
-
-    @property
-    def count(self) -> int:
-        """How many pages there are; 0 when nothing matches."""
-        return -(-self.total // self.size)
+from music_downloader.service.page import Page, read_page
 
 
 def visible_to(user: User) -> Select[Download]:
@@ -46,12 +30,37 @@ async def list_page(
     status: DownloadStatus | None = None,
     search: str = "",
     parent_id: int | None = None,
-) -> Page:
-    """Return one page, newest first; beyond the last page it is empty.
+) -> Page[Download]:
+    """Return one page of a user's, newest first; beyond the last page it is empty.
 
     Without `parent_id` it holds what was submitted, with it the tracks of that collection.
     """
-    chosen = visible_to(user).where(
+    chosen = _chosen(visible_to(user), status=status, search=search, parent_id=parent_id)
+    return await read_page(session, chosen, of=Download, number=number, size=size)
+
+
+async def list_everybodys(
+    session: AsyncSession,
+    *,
+    number: int,
+    size: int,
+    user_id: int | None = None,
+    status: DownloadStatus | None = None,
+    search: str = "",
+    parent_id: int | None = None,
+) -> Page[Download]:
+    """Return one page of everybody's, or of one user's, for an administrator; otherwise as `list_page`."""
+    everybodys = select(Download)
+    if user_id is not None:
+        everybodys = everybodys.where(Download.user_id == user_id)
+    chosen = _chosen(everybodys, status=status, search=search, parent_id=parent_id)
+    return await read_page(session, chosen, of=Download, number=number, size=size)
+
+
+def _chosen(
+    among: Select[Download], *, status: DownloadStatus | None, search: str, parent_id: int | None
+) -> Select[Download]:
+    chosen = among.where(
         Download.parent_id.is_(None) if parent_id is None else Download.parent_id == parent_id
     )
     if status is not None:
@@ -65,10 +74,4 @@ async def list_page(
                 )
             )
         )
-    total = await session.scalar(select(func.count()).select_from(chosen.subquery()))
-    rows = await session.scalars(
-        chosen.order_by(Download.created_at.desc(), Download.id.desc())
-        .limit(size)
-        .offset((number - 1) * size)
-    )
-    return Page(downloads=list(rows), total=total or 0, number=number, size=size)
+    return chosen

@@ -1,7 +1,8 @@
 """Politeness: how many tracks are fetched from one host at a time, counted over all workers.
 
 A download that finds no place is parked: it stays pending without a job, and whoever leaves the host queues
-the next. All of this happens under a lock of the host's own, so nobody is passed over.
+the next: a track that was asked for by itself before those of a list. All of this happens under a lock of the
+host's own, so nobody is passed over.
 """
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -33,12 +34,17 @@ async def take_turn(session: AsyncSession, *, download_id: int) -> None:
 
 
 async def park(session: AsyncSession, *, download_id: int) -> None:
-    """Let a pending download wait until somebody leaves its host."""
-    await session.execute(
+    """Let a pending download wait until somebody leaves its host; one that isn't pending leaves its turn."""
+    parked = await session.scalar(
         update(Download)
         .where(Download.id == download_id, Download.status == DownloadStatus.PENDING)
         .values(parked=True)
+        .returning(Download.id)
     )
+    if parked is None:
+        left = await session.scalar(select(Download.host).where(Download.id == download_id))
+        if left is not None:
+            await call_next(session, left)
 
 
 async def leave(session: AsyncSession, *, download_id: int, attempt: int) -> None:
@@ -59,12 +65,12 @@ async def lock(session: AsyncSession, host: str) -> None:
 
 
 async def call_next(session: AsyncSession, host: str) -> None:
-    """Queue the download that has waited longest for a place at `host`."""
+    """Queue who comes next for a place at `host`: single tracks first, then who has waited longest."""
     await lock(session, host)
     waiting = (
         select(Download.id)
         .where(Download.parked, Download.host == host, Download.status == DownloadStatus.PENDING)
-        .order_by(Download.id)
+        .order_by(Download.parent_id.is_not(None), Download.id)
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select, text, update
+from sqlalchemy import Select, delete, exists, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, undefer
@@ -29,9 +29,17 @@ _CODECS = {
 
 
 async def had_before(
-    session: AsyncSession, *, url: str, item_position: int | None, audio_format: AudioFormat
+    session: AsyncSession,
+    *,
+    url: str,
+    item_position: int | None,
+    file_name: str | None,
+    audio_format: AudioFormat,
 ) -> Sequence[Track]:
-    """Return the tracks that this URL brought before in what `audio_format` asks for, the newest first."""
+    """Return the tracks that this URL brought before in what `audio_format` asks for, the newest first.
+
+    At a place on a page, the file's name has to be the same still.
+    """
     earlier = aliased(Download)
     return await _candidates(
         session,
@@ -42,6 +50,7 @@ async def had_before(
                 func.md5(earlier.url) == func.md5(url),
                 earlier.url == url,
                 earlier.item_position.is_not_distinct_from(item_position),
+                true() if item_position is None else earlier.entry["said"]["file_name"].astext == file_name,
             )
         ),
     )
@@ -98,7 +107,20 @@ def landed(track: Track) -> Landed:
 
 
 async def record_track(session: AsyncSession, *, path: str, **facts: object) -> Track:
-    """Return the row for the file at `path`, made or brought up to date with `facts`, its columns."""
+    """Return the row for the file at `path`, made or brought up to date with `facts`, its columns.
+
+    A row of another track that was filed there before, and has vanished, makes room: downloads that pointed
+    at it have no file any more.
+    """
+    new = insert(Track).values(path=path, **facts).on_conflict_do_nothing(index_elements=[Track.path])
+    added: Track | None = await session.scalar(select(Track).from_statement(new.returning(Track)))
+    if added is not None:
+        return added
+    before = await session.scalar(select(Track).where(Track.path == path).with_for_update())
+    if before is not None and (before.source, before.source_id) != (facts["source"], facts["source_id"]):
+        await session.execute(update(Download).where(Download.track_id == before.id).values(track_id=None))
+        await session.execute(delete(Track).where(Track.id == before.id))
+        session.expunge(before)
     statement = (
         insert(Track)
         .values(path=path, **facts)
@@ -119,7 +141,9 @@ async def rewritten(session: AsyncSession, *, track_id: int, **facts: object) ->
 
 
 async def held(session: AsyncSession, *, track_id: int) -> Track | None:
-    """Lock a track for the rest of the transaction and return it as it is now."""
+    """Lock a track, and the downloads that point at it before it, and return it as it is now."""
+    pointing = select(Download.id).where(Download.track_id == track_id).order_by(Download.id)
+    await session.execute(pointing.with_for_update(key_share=True))
     track: Track | None = await session.scalar(
         select(Track).where(Track.id == track_id).with_for_update(key_share=True)
     )

@@ -11,8 +11,7 @@ from music_downloader.service import collection, download, host
 from music_downloader.service.download import Claim
 
 _MOST_AT_ONCE = 1000
-_FIND = text(
-    f"""
+_ORPHANED = f"""
     SELECT id FROM download_history
     WHERE status IN ('pending', 'in-progress') AND (kind = 'track' OR listed_at IS NULL)
     AND {host.FORGOTTEN} AND NOT EXISTS (
@@ -20,9 +19,9 @@ _FIND = text(
         WHERE task_name = :task AND status IN ('todo', 'doing')
         AND (args ->> 'download_id')::bigint = download_history.id
     )
-    ORDER BY id LIMIT :most
-    """  # noqa: S608 - a constant of ours
-)
+"""  # noqa: S608 - constants of ours
+_FIND = text(f"{_ORPHANED} ORDER BY id LIMIT :most")
+_IS_ONE = text(f"{_ORPHANED} AND id = :id")
 
 
 async def find(session: AsyncSession) -> list[int]:
@@ -50,7 +49,7 @@ async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus 
         .options(undefer(Download.entry))
         .with_for_update(skip_locked=True)
     )
-    if row is None or download_id not in await find(session):
+    if row is None or not await session.scalar(_IS_ONE, {"task": RUN_DOWNLOAD, "id": download_id}):
         return None
     if row.status is DownloadStatus.PENDING:
         row.parked = False

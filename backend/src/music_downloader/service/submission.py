@@ -7,9 +7,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
-from music_downloader.errors import ServiceUnavailableError, TooManyActiveError
+from music_downloader.egress.policy import EgressPolicy
+from music_downloader.errors import ServiceUnavailableError, TooManyActiveError, UrlRefusedError
 from music_downloader.jobs import enqueue_download
-from music_downloader.model import ACTIVE, Download, User
+from music_downloader.model import ACTIVE, Download, Outcome, User
 from music_downloader.service import audit
 from music_downloader.service.audit import Action, Origin
 
@@ -46,6 +47,23 @@ _INSERT = select(Download).from_statement(
 )
 
 
+async def check(session: AsyncSession, policy: EgressPolicy, *, owner: User, url: str, origin: Origin) -> str:
+    """Return the URL ready to be fetched; UrlRefusedError, audited, where the policy doesn't take it."""
+    try:
+        return policy.check_url(url)
+    except UrlRefusedError as error:
+        # Only the host is kept of the URL: what was refused may hold a password.
+        await audit.record(
+            session,
+            Action.SUBMIT,
+            user_id=owner.id,
+            outcome=Outcome.REFUSED,
+            details={"reason": error.detail, "host": host_of(url)},
+            origin=origin,
+        )
+        raise
+
+
 async def submit(
     session: AsyncSession,
     *,
@@ -79,7 +97,7 @@ async def submit(
         existing = await _unfinished(session, owner=owner, url=url, audio_format=audio_format)
         if existing is not None:
             return existing, False
-        if (await session.scalar(_UNFINISHED, {"owner": owner.id}) or 0) >= max_active:
+        if await count_unfinished(session, owner=owner) >= max_active:
             raise TooManyActiveError
     raise ServiceUnavailableError
 
@@ -123,6 +141,14 @@ async def _unfinished(
     return found
 
 
+async def count_unfinished(session: AsyncSession, *, owner: User) -> int:
+    """Count a user's submissions that haven't ended; a collection is one."""
+    return await session.scalar(_UNFINISHED, {"owner": owner.id}) or 0
+
+
 def host_of(url: str) -> str:
     """Return the host that a URL names, as politeness counts it."""
-    return (urlsplit(url).hostname or "")[:255]
+    try:
+        return (urlsplit(url).hostname or "")[:255]
+    except ValueError:
+        return ""

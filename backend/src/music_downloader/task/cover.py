@@ -36,8 +36,8 @@ class Covers:
         async with lock:
             picture, since = self._kept.get(url, (None, float("-inf")))
             if picture is None and time.monotonic() - since > _BAD_FOR_SECONDS:
-                picture = await make()
-            self._kept[url] = (picture, time.monotonic() if since == float("-inf") else since)
+                picture, since = await make(), time.monotonic()
+            self._kept[url] = (picture, since)
             self._kept.move_to_end(url)
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
@@ -60,7 +60,7 @@ async def find_cover(
             url=picture.url,
             directory=audio.parent,
             policy=EgressPolicy(allowed=settings.allowed_networks),
-            proxy=settings.download_proxy,
+            proxy=settings.proxy_url,
             referer=referer,
         )
         found = await covers.get(picture.url, lambda order=order: _fetched(engine, order))  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """From what the engine learned to what the library writes: the two rooms don't know each other."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,33 @@ def describe_fetched(
     facts = source_facts(info)
     if entry is None:
         return describe(info=facts, file_tags=file_tags)
-    said = SourceInfo.from_json(entry["said"])
-    album = AlbumFacts.from_json(entry["album"]) if entry["album"] else None
+    said = said_of(entry)
+    album = album_of(entry.get("album"))
     return describe(
-        info=merged(facts, source_facts(said)), file_tags=file_tags, album=album, position=entry["place"]
+        info=merged(facts, source_facts(said) if said is not None else None),
+        file_tags=file_tags,
+        album=album,
+        position=entry.get("place"),
     )
+
+
+def said_of(entry: Mapping[str, Any] | None) -> SourceInfo | None:
+    """Return what a list told of a track; what another version of us wrote is taken as far as known."""
+    said = (entry or {}).get("said")
+    return SourceInfo.from_json(_known(said, SourceInfo)) if said else None
+
+
+def album_of(kept: Mapping[str, Any] | None) -> AlbumFacts | None:
+    """Return the facts of an album that a row keeps, read in the same way."""
+    return AlbumFacts.from_json(_known(kept, AlbumFacts)) if kept else None
+
+
+def _known(kept: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in kept.items() if name in names}
 
 
 def thumbnails(info: SourceInfo, entry: Mapping[str, Any] | None) -> tuple[Thumbnail, ...]:
     """Return the pictures that a track's page offers, or else its list."""
-    if info.thumbnails or entry is None:
-        return info.thumbnails
-    return SourceInfo.from_json(entry["said"]).thumbnails
+    said = said_of(entry)
+    return info.thumbnails if info.thumbnails or said is None else said.thumbnails

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from procrastinate import App, JobContext
@@ -11,9 +11,9 @@ from music_downloader.engine.order import Listed
 from music_downloader.errors import DownloadFailedError, ErrorCode, LostClaimError
 from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
 from music_downloader.library.faults import as_failure
-from music_downloader.library.filing import remove_staging
-from music_downloader.library.staging import discard_staging, staging_for_attempt
-from music_downloader.model import DownloadKind, DownloadStatus, Track
+from music_downloader.library.filing import STAGING, remove_staging
+from music_downloader.library.staging import staging_for_attempt
+from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.service import download, host
 from music_downloader.service.download import Claim
 from music_downloader.task import owned
@@ -35,9 +35,8 @@ def declare(app: App) -> None:
 async def run_download(context: JobContext, download_id: int) -> None:
     """Run one attempt at a download. The job may come twice: only a pending row is ever claimed."""
     state = WorkerState.of(context)
-    earlier = state.running.get(download_id)
-    if earlier is not None:  # it was cancelled and queued again at once; its processes end first
-        await asyncio.wait({earlier.work})
+    if not await _is_free(state, download_id):
+        return
     place = FetchPlace(state.fetches)
     await place.take()
     try:
@@ -45,22 +44,35 @@ async def run_download(context: JobContext, download_id: int) -> None:
             claimed = await download.claim(
                 session, download_id=download_id, places=state.settings.max_per_host
             )
-            tracks = await owned.candidates(session, claimed) if claimed is not None else ()
         if claimed is None:
             return
         structlog.contextvars.bind_contextvars(
             request_id=claimed.request_id, download_id=download_id, attempt=claimed.attempt
         )
         log.info("download.started")
-        work = asyncio.create_task(_attempt(state, claimed, place, tracks))
+        work = asyncio.create_task(_attempt(state, claimed, place))
         await _followed(state, claimed, work)
     finally:
         place.leave()
 
 
+async def _is_free(state: WorkerState, download_id: int) -> bool:
+    """See that no attempt at the download runs here; one that was cancelled and queued again ends first."""
+    earlier = state.running.get(download_id)
+    if earlier is None:
+        return True
+    async with state.sessionmaker() as session:
+        if await download.still_held(session, [earlier.claimed]):
+            return False
+    if not earlier.work.cancelling():
+        earlier.work.cancel()
+    await asyncio.wait({earlier.work})
+    return True
+
+
 async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]) -> None:
     """See an attempt to its end, whichever that is."""
-    state.running[claimed.download_id] = Running(claimed=claimed, work=work)
+    mine = state.running[claimed.download_id] = Running(claimed=claimed, work=work)
     try:
         await work
     except asyncio.CancelledError:
@@ -74,11 +86,12 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
     except Exception as error:  # noqa: BLE001 - whatever it was, the row says so
         await _fail(state, claimed, _as_failure(error))
     finally:
-        state.running.pop(claimed.download_id, None)
+        if state.running.get(claimed.download_id) is mine:
+            del state.running[claimed.download_id]
 
 
-async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, tracks: Sequence[Track]) -> None:
-    landed = await owned.complete_from_library(state, claimed, tracks)
+async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace) -> None:
+    landed = await owned.complete_from_library(state, claimed)
     if landed is not None:
         log.info("download.owned", path=landed.file_path)
         return
@@ -87,9 +100,7 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, tracks
         staging_for_attempt, root, staging_name(claimed), attempt=claimed.attempt, after=claimed.forgiven
     )
     expansion = Expansion(state, claimed, place)
-    fetched = await fetch(
-        state, claimed, staging, on_entries=expansion.take, max_items=await expansion.room()
-    )
+    fetched = await fetch(state, claimed, staging, on_entries=expansion.take)
     if isinstance(fetched, Listed):
         await expansion.end(fetched)
     elif claimed.kind is DownloadKind.COLLECTION:
@@ -121,8 +132,9 @@ def staging_name(claimed: Claim) -> str:
 async def _clear(state: WorkerState, claimed: Claim) -> None:
     """Leave nothing of an attempt that a person has cancelled, or that another worker has taken over."""
     log.info("download.stopped")
-    root, own = state.settings.output_directory, f"{staging_name(claimed)}-{claimed.attempt}"
-    await asyncio.to_thread(discard_staging, root, own)
+    own = state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.attempt}"
+    with suppress(OSError):  # a library that is away keeps it until it is back
+        await asyncio.to_thread(remove_staging, own)
 
 
 async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:

@@ -36,15 +36,7 @@ class Expansion:
         self._sense: ListSense | None = None
         self._depth = int((claimed.entry or {}).get("depth", 0)) + 1
         self._added = 0
-
-    async def room(self) -> int:
-        """How many tracks the list may bring."""
-        most = self._state.settings.max_collection_items
-        if self._claimed.parent_id is None:
-            return most
-        async with self._state.sessionmaker() as session:
-            following = await collection.next_position(session, collection_id=self._claimed.parent_id)
-        return max(1, most - following + 2)  # the row of the list itself goes, and its first track may come
+        self._cut = 0
 
     async def take(self, whole: SourceInfo, entries: list[Entry]) -> None:
         """Add a batch of tracks. The first says what kind of list this is, and frees the fetching place."""
@@ -67,7 +59,8 @@ class Expansion:
                     await collection.begin(
                         session, collection_id=row.id, facts=_facts(sense), listing=_listing(sense)
                     )
-            tracks = await self._tracks(session, row, whole, entries, sense)
+            entries = self._fitting(row, entries)
+            tracks = await self._tracks(session, row, whole, entries, sense) if entries else []
             self._added += await collection.add_tracks(
                 session,
                 collection=row,
@@ -81,7 +74,8 @@ class Expansion:
     async def end(self, listed: Listed) -> None:
         """Close the list; what was left out is said."""
         claimed = self._claimed
-        note = _left_out(listed, self._state.settings.max_collection_items)
+        left_out = None if listed.left_out is None else listed.left_out + self._cut
+        note = _left_out(left_out, self._state.settings.max_collection_items)
         async with self._state.sessionmaker.begin() as session:
             row = await self._collection(session)
             if claimed.parent_id is None:
@@ -94,10 +88,19 @@ class Expansion:
                 user_id=claimed.user_id,
                 resource=f"download:{row.id}",
                 outcome=Outcome.SUCCESS,
-                details={"tracks": listed.count, "left_out": listed.left_out},
+                details={"tracks": listed.count - self._cut, "left_out": left_out},
                 origin=audit.Origin(request_id=claimed.request_id),
             )
-        log.info("download.listed", tracks=listed.count, added=self._added, left_out=listed.left_out)
+        log.info("download.listed", tracks=listed.count, added=self._added, left_out=left_out)
+
+    def _fitting(self, row: Download, entries: list[Entry]) -> list[Entry]:
+        """Keep what a collection has room for: lists within it may be read at the same time."""
+        if self._claimed.parent_id is None:
+            return entries
+        others = (row.items_total or 1) - 1  # the row of the list itself goes
+        room = max(self._state.settings.max_collection_items - others, 0)
+        self._cut += max(len(entries) - room, 0)
+        return entries[:room]
 
     async def _collection(self, session: AsyncSession) -> Download:
         """Return the locked row that the tracks belong to; LostClaimError when the attempt has been ended."""
@@ -160,10 +163,10 @@ def _listing(sense: ListSense) -> dict[str, Any]:
     return {"kind": sense.kind, "name": sense.name, "albums": {}}
 
 
-def _left_out(listed: Listed, most: int) -> str | None:
-    if listed.left_out == 0:
+def _left_out(left_out: int | None, most: int) -> str | None:
+    if left_out == 0:
         return None
-    more = "More tracks were" if listed.left_out is None else f"{listed.left_out} more tracks were"
-    if listed.left_out == 1:
+    more = "More tracks were" if left_out is None else f"{left_out} more tracks were"
+    if left_out == 1:
         more = "1 more track was"
     return f"{more} left out: a collection takes at most {most} (MAX_COLLECTION_ITEMS)."

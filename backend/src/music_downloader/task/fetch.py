@@ -25,7 +25,7 @@ _QUIET_SECONDS = 0.4
 
 
 async def fetch(
-    state: WorkerState, claimed: Claim, staging: Path, *, on_entries: OnEntries, max_items: int
+    state: WorkerState, claimed: Claim, staging: Path, *, on_entries: OnEntries
 ) -> Fetched | Listed:
     """Fetch a track into `staging`, or have `on_entries` told what a list holds."""
     settings = state.settings
@@ -45,8 +45,8 @@ async def fetch(
         deadline=settings.download_timeout,
         max_bytes=settings.max_file_size,
         max_duration=settings.max_duration,
-        proxy=settings.download_proxy,
-        max_items=max_items,
+        proxy=settings.proxy_url,
+        max_items=settings.max_collection_items,
     )
     async with Reporter(state, claimed) as reporter:
         return await state.engine.fetch(order, on_progress=reporter.report, on_entries=on_entries)

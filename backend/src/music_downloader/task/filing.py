@@ -1,6 +1,7 @@
 """From what was fetched to a file of the library: converted, described, tagged, and moved there."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from music_downloader.engine.order import Fetched, Progress
 from music_downloader.errors import LostClaimError
 from music_downloader.jobs import MEASURE, MEASURE_AFTER_SECONDS, enqueue
-from music_downloader.library.albums import AlbumFacts, album_key, settle
+from music_downloader.library.albums import album_key, settle
 from music_downloader.library.covers import place_cover
 from music_downloader.library.filing import longest_name, publish, sha256_of
 from music_downloader.library.loudness import gain
@@ -20,7 +21,7 @@ from music_downloader.library.tags import TrackTags, write_tags
 from music_downloader.service import collection, download, library
 from music_downloader.service.download import Claim, Landed
 from music_downloader.task import owned
-from music_downloader.task.describe import describe_fetched, read_source_tags
+from music_downloader.task.describe import album_of, describe_fetched, read_source_tags
 from music_downloader.task.fetch import Reporter
 from music_downloader.task.state import WorkerState
 
@@ -58,17 +59,12 @@ async def file_track(state: WorkerState, claimed: Claim, fetched: Fetched, *, co
         "tags": {"values": asdict(replace(tags, gain=None)), "origins": origins},
         "loudness": asdict(loudness) if loudness else None,
     }
-    # The row is locked while the file is moved: whoever lost the claim publishes nothing. What lies between
-    # is one rename and two flushes; everything slow is done.
-    async with state.sessionmaker.begin() as session:
-        if not await download.hold(session, claimed):
-            raise LostClaimError
-        await library.take_turn(session, source=source, source_id=source_id)
-        landed = await _owned_meanwhile(session, state, claimed, source=source, source_id=source_id)
-        if landed is None:
-            landed = await _publish(session, state, claimed, path, tags=tags, cover=cover, facts=facts)
-        await download.complete(session, claimed, landed)
-    return landed
+    publishing = asyncio.create_task(_publish(state, claimed, path, tags=tags, cover=cover, facts=facts))
+    try:
+        return await asyncio.shield(publishing)
+    except asyncio.CancelledError:
+        await asyncio.wait({publishing})  # a rename that has begun is never left without its commit
+        raise
 
 
 async def _settled(state: WorkerState, claimed: Claim, tags: TrackTags) -> TrackTags:
@@ -78,9 +74,9 @@ async def _settled(state: WorkerState, claimed: Claim, tags: TrackTags) -> Track
     is_of_album = bool((claimed.entry or {}).get("album"))
     key = album_key(tags.album, "" if is_of_album else tags.album_artist)
     async with state.sessionmaker.begin() as session:
-        known = await collection.album(session, collection_id=claimed.parent_id, key=key)
+        known = album_of(await collection.album(session, collection_id=claimed.parent_id, key=key))
         if known is not None:
-            return settle(tags, AlbumFacts.from_json(known))[0]
+            return settle(tags, known)[0]
         tags, first = settle(tags, None)
         if first is not None:
             await collection.keep_album(
@@ -94,8 +90,37 @@ async def _settled(state: WorkerState, claimed: Claim, tags: TrackTags) -> Track
 
 
 def _tag_and_hash(path: Path, tags: TrackTags, cover: bytes | None) -> str:
+    """Finish the file and bring it to the disk, so that nobody waits for that while rows are locked."""
     write_tags(path, tags, cover=cover)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
     return sha256_of(path)
+
+
+async def _publish(
+    state: WorkerState,
+    claimed: Claim,
+    path: Path,
+    *,
+    tags: TrackTags,
+    cover: bytes | None,
+    facts: Mapping[str, Any],
+) -> Landed:
+    """Move the file into the library and complete the download, unless the same track is there by now.
+
+    The rows are locked while the file is moved: whoever lost the claim publishes nothing. What lies between
+    is a rename and a flush of the folder; everything slow is done.
+    """
+    source, source_id = facts["source"], facts["source_id"]
+    async with state.sessionmaker.begin() as session:
+        if not await download.hold(session, claimed):
+            raise LostClaimError
+        await library.take_turn(session, source=source, source_id=source_id)
+        landed = await _owned_meanwhile(session, state, claimed, source=source, source_id=source_id)
+        if landed is None:
+            landed = await _move(session, state, claimed, path, tags=tags, cover=cover, facts=facts)
+        await download.complete(session, claimed, landed)
+    return landed
 
 
 async def _owned_meanwhile(
@@ -108,7 +133,7 @@ async def _owned_meanwhile(
     return await owned.first_there(session, state, tracks)
 
 
-async def _publish(
+async def _move(
     session: AsyncSession,
     state: WorkerState,
     claimed: Claim,

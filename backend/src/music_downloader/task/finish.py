@@ -2,13 +2,12 @@
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import structlog
-from procrastinate import App, JobContext
+from procrastinate import App, JobContext, RetryStrategy
 
 from music_downloader.errors import DownloadFailedError
 from music_downloader.jobs import (
@@ -18,6 +17,7 @@ from music_downloader.jobs import (
     MEASURE_AFTER_SECONDS,
     MEASURE_ALBUMS,
     QUIET,
+    UPKEEP,
     enqueue,
 )
 from music_downloader.library.albums import album_key
@@ -33,35 +33,21 @@ from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
 
+# Each of them may run twice; the queue brings one again that failed, or that a stop cut short.
+_RETRIES = RetryStrategy(max_attempts=5, wait=30, exponential_wait=4)
 _Loudness = tuple[Mapping[int, int], float]
-_Job = Callable[..., Awaitable[None]]
 
 
 def declare(app: App) -> None:
     """Tell the queue which of its jobs run here."""
-    for name, run in (
-        (MEASURE, measure),
-        (MEASURE_ALBUMS, measure_albums),
-        (FINISH, finish_collection),
-        (DISCARD, discard),
+    for name, queue, run in (
+        (MEASURE, QUIET, measure),
+        (MEASURE_ALBUMS, QUIET, measure_albums),
+        (FINISH, UPKEEP, finish_collection),
+        (DISCARD, UPKEEP, discard),
     ):
-        app.task(name=name, queue=QUIET, pass_context=True)(_comes_back(name, run))
-
-
-def _comes_back(name: str, run: _Job) -> _Job:
-    """Queue a job again that a stop of the worker cuts short; each of them may run twice."""
-
-    @wraps(run)
-    async def running(context: JobContext, **arguments: Any) -> None:  # noqa: ANN401 - a job's own
-        try:
-            await run(context, **arguments)
-        except asyncio.CancelledError:
-            state = WorkerState.of(context)
-            async with state.sessionmaker.begin() as session:
-                await enqueue(session, name, arguments=arguments)
-            raise
-
-    return running
+        task = app.task(name=name, queue=queue, pass_context=True, retry=_RETRIES)
+        task(run)
 
 
 async def discard(context: JobContext, download_ids: Sequence[int]) -> None:
@@ -91,12 +77,11 @@ async def finish_collection(context: JobContext, collection_id: int) -> None:
     state = WorkerState.of(context)
     async with state.sessionmaker.begin() as session:
         listing = await collection.listing(session, collection_id)
-        tracks = await library.tracks_of(session, collection_id=collection_id)
         if state.settings.replaygain:
             arguments = {"collection_id": collection_id}
             await enqueue(session, MEASURE_ALBUMS, delay=MEASURE_AFTER_SECONDS, arguments=arguments)
-    if listing is not None and tracks and listing.get("kind") == "playlist":
-        await _write_playlist(state, collection_id, str(listing["name"]), tracks)
+    if listing is not None and listing.get("kind") == "playlist":
+        await _write_playlist(state, collection_id, str(listing["name"]))
 
 
 async def measure_albums(context: JobContext, collection_id: int) -> None:
@@ -108,24 +93,15 @@ async def measure_albums(context: JobContext, collection_id: int) -> None:
         await _measure_album(state, album)
 
 
-async def _write_playlist(state: WorkerState, collection_id: int, name: str, tracks: Sequence[Track]) -> None:
+async def _write_playlist(state: WorkerState, collection_id: int, name: str) -> None:
     root = state.settings.output_directory
-    lines = []
-    for track in tracks:
-        landed = library.landed(track)
-        lines.append(
-            PlaylistTrack(
-                path=PurePosixPath(track.path),
-                title=landed.title,
-                artist=landed.artist,
-                duration=track.duration,
-            )
-        )
     async with state.sessionmaker.begin() as session:
         row = await collection.lock(session, collection_id)
-        if row is None:
+        tracks = await library.tracks_of(session, collection_id=collection_id)
+        if row is None or not tracks:
             return
-        known = row.playlist_path or await collection.playlist_of_url(session, row)
+        lines = [_line(track) for track in tracks]
+        known = await collection.own_playlist(session, row)
         written = await asyncio.to_thread(
             write_playlist,
             root,
@@ -135,6 +111,13 @@ async def _write_playlist(state: WorkerState, collection_id: int, name: str, tra
         )
         row.playlist_path = str(written)
     log.info("playlist.written", path=str(written), tracks=len(lines))
+
+
+def _line(track: Track) -> PlaylistTrack:
+    landed = library.landed(track)
+    return PlaylistTrack(
+        path=PurePosixPath(track.path), title=landed.title, artist=landed.artist, duration=track.duration
+    )
 
 
 def _albums(tracks: Sequence[Track]) -> list[list[Track]]:
@@ -168,7 +151,7 @@ async def _loudness(state: WorkerState, track: Track) -> _Loudness | None:
             kept = {"blocks": found.blocks, "peak": found.peak}
         except DownloadFailedError as error:
             log.info("loudness.unknown", path=track.path, detail=error.detail)
-            if error.transient or not path.exists():
+            if error.transient and path.exists():
                 return None
             kept = {}
         finally:
@@ -190,16 +173,21 @@ async def _write_gain(state: WorkerState, track: Track, found: Gain | None) -> N
         copied = await asyncio.to_thread(_tagged_copy, root / track.path, staging, found)
         if copied is None:
             return
-        path, digest = copied
         async with state.sessionmaker.begin() as session:
             row = await library.held(session, track_id=track.id)
-            if row is None or row.path != track.path or digest == row.sha256:
+            if row is None or row.path != track.path or copied.digest == row.sha256:
                 return
-            size = path.stat().st_size
-            if await asyncio.to_thread(
-                replace, path, root, PurePosixPath(row.path), expected=row.sha256, digest=digest
+            size = copied.path.stat().st_size
+            # It has the gain already where an earlier try was cut off between the rename and its commit.
+            if copied.is_unchanged or await asyncio.to_thread(
+                replace,
+                copied.path,
+                root,
+                PurePosixPath(row.path),
+                expected=row.sha256,
+                digest=copied.digest,
             ):
-                await library.rewritten(session, track_id=row.id, sha256=digest, size=size)
+                await library.rewritten(session, track_id=row.id, sha256=copied.digest, size=size)
     except DownloadFailedError as error:
         log.warning("gain.not_written", path=track.path, detail=error.detail)
     finally:
@@ -210,12 +198,23 @@ def _staging(state: WorkerState, track: Track) -> Path:
     return staging_directory(state.settings.output_directory, f"gain-{track.id}")
 
 
-def _tagged_copy(original: Path, staging: Path, found: Gain) -> tuple[Path, str] | None:
-    """Return a copy with its gain and the copy's digest; None where the file is gone."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Copy:
+    """A file's copy with its gain; `is_unchanged` says that the file had it already."""
+
+    path: Path
+    digest: str
+    is_unchanged: bool
+
+
+def _tagged_copy(original: Path, staging: Path, found: Gain) -> _Copy | None:
+    """Copy a file and write its gain into the copy; None where the file is gone."""
     copy = staging / "copy.part"
     try:
         shutil.copyfile(original, copy, follow_symlinks=False)
     except FileNotFoundError:
         return None
+    before = sha256_of(copy)
     retag(copy, found)
-    return copy, sha256_of(copy)
+    digest = sha256_of(copy)
+    return _Copy(path=copy, digest=digest, is_unchanged=digest == before)

@@ -1,6 +1,7 @@
 """A track that is in the library already isn't fetched again, whoever asked for it first."""
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from music_downloader.errors import LostClaimError
 from music_downloader.model import Track
 from music_downloader.service import download, library
 from music_downloader.service.download import Claim, Landed
-from music_downloader.task.describe import NO_SITE
+from music_downloader.task.describe import NO_SITE, said_of
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
@@ -21,36 +22,42 @@ _LONGEST = 500
 
 
 def identity(claimed: Claim, info: SourceInfo | None) -> tuple[str, str]:
-    """Return the name of a track at its source: the extractor's own, or else the address."""
+    """Return the name of a track at its source: the extractor's own, or else the address.
+
+    Where a page has several tracks, that is its address, the place on it, and the file's name there: what
+    stands at a place may change.
+    """
     source = info.extractor.lower()[:100] if info is not None else ""
     if info is not None and source not in NO_SITE and info.source_id:
-        return source, info.source_id[:_LONGEST]
-    place = f"#{claimed.item_position}" if claimed.item_position is not None else ""
-    return "generic", f"{claimed.url}{place}"[-_LONGEST:]
+        return source, _short(info.source_id)
+    if claimed.item_position is None:
+        return "generic", _short(claimed.url)
+    said = info or said_of(claimed.entry)
+    name = said.file_name if said is not None else None
+    return "generic", _short(f"{claimed.url}#{claimed.item_position} {name or ''}".rstrip())
 
 
-async def candidates(session: AsyncSession, claimed: Claim) -> Sequence[Track]:
-    """Return the tracks that may be what a download asks for, before anything is fetched."""
-    found = await library.had_before(
-        session,
-        url=claimed.url,
-        item_position=claimed.item_position,
-        audio_format=claimed.audio_format,
-    )
-    if found:
-        return found
-    said = (claimed.entry or {}).get("said")
-    source, source_id = identity(claimed, SourceInfo.from_json(said) if said else None)
-    return await library.from_source(
-        session, source=source, source_id=source_id, audio_format=claimed.audio_format
-    )
+def _short(name: str) -> str:
+    """Return a name that fits into its column and is still no other's."""
+    return name if len(name) <= _LONGEST else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
-async def complete_from_library(state: WorkerState, claimed: Claim, tracks: Sequence[Track]) -> Landed | None:
-    """Complete a download with the first of `tracks` whose file is there; None when none is."""
-    if not tracks:
-        return None
+async def complete_from_library(state: WorkerState, claimed: Claim) -> Landed | None:
+    """Complete a download with a track that is there already; None, and all is as before, without one."""
+    said = said_of(claimed.entry)
+    source, source_id = identity(claimed, said)
     async with state.sessionmaker.begin() as session:
+        tracks = await library.had_before(
+            session,
+            url=claimed.url,
+            item_position=claimed.item_position,
+            file_name=said.file_name if said is not None else None,
+            audio_format=claimed.audio_format,
+        ) or await library.from_source(
+            session, source=source, source_id=source_id, audio_format=claimed.audio_format
+        )
+        if not tracks:
+            return None
         if not await download.hold(session, claimed):
             raise LostClaimError
         landed = await first_there(session, state, tracks)

@@ -7,15 +7,18 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from procrastinate import App, JobContext
 from procrastinate.jobs import Status
+from sqlalchemy.exc import SQLAlchemyError
 
-from music_downloader.jobs import CLEAN_UP, QUIET, RESCUE, UPKEEP
+from music_downloader.jobs import CLEAN_UP, RESCUE, RUN_DOWNLOAD, UPKEEP
 from music_downloader.library.filing import remove_staging, staging_left_since
-from music_downloader.service import cleanup, library, orphanage
+from music_downloader.service import cleanup, library, orphanage, throttle
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
 
+# Periodic jobs; and a download whose job is gone is found as one without.
+_COME_BY_THEMSELVES = {RUN_DOWNLOAD, CLEAN_UP, RESCUE}
 _EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
 _STAGING_KEPT_SECONDS = 24 * 3600
 _LEFT_ALONE = timedelta(hours=1)
@@ -34,10 +37,11 @@ def declare(app: App) -> None:
 
 
 async def clean_up(context: JobContext, timestamp: int) -> None:
-    """Remove expired blacklist rows, and staging folders that no download will come back to."""
+    """Remove expired blacklist rows and counts, and staging folders that no download will come back to."""
     del timestamp
     async with WorkerState.of(context).sessionmaker.begin() as session:
         removed = await cleanup.remove_expired_tokens(session, now=datetime.now(UTC))
+        await throttle.remove_expired(session)
         unfinished = await orphanage.unfinished(session)
         if WorkerState.of(context).settings.replaygain:
             longer_ago = datetime.now(UTC) - _LEFT_ALONE
@@ -59,13 +63,17 @@ async def rescue(context: JobContext, timestamp: int) -> None:
     stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=SILENT_AFTER_SECONDS)
     for job in stalled:
         log.warning("worker.died", job=job.task_name, **job.task_kwargs)
-        if job.queue == QUIET:
-            await manager.retry_job(job)
-        else:  # the job of a dead worker goes; its download is then one without a job
+        if job.task_name in _COME_BY_THEMSELVES:
             await manager.finish_job(job, status=Status.ABORTED, delete_job=True)
+        else:
+            await manager.retry_job(job)
     async with state.sessionmaker() as session:
         orphans = await orphanage.find(session)
     for download_id in orphans:
-        async with state.sessionmaker.begin() as session:
-            status = await orphanage.take_in(session, download_id=download_id)
+        try:
+            async with state.sessionmaker.begin() as session:
+                status = await orphanage.take_in(session, download_id=download_id)
+        except SQLAlchemyError as error:  # the others needn't wait for this one
+            log.warning("download.not_rescued", download_id=download_id, error=type(error).__name__)
+            continue
         log.warning("download.rescued", download_id=download_id, status=status)

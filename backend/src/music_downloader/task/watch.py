@@ -27,5 +27,5 @@ async def watch_claims(state: WorkerState) -> None:
             log.debug("watch.failed", error=type(error).__name__)
             continue
         for one in running:
-            if one.claimed.download_id not in held:
+            if one.claimed.download_id not in held and not one.work.cancelling():
                 one.work.cancel()

@@ -17,13 +17,14 @@ from yt_dlp.downloader.dash import DashSegmentsFD
 from yt_dlp.downloader.hls import HlsFD
 from yt_dlp.downloader.http import HttpFD
 from yt_dlp.downloader.ism import IsmFD
-from yt_dlp.networking.exceptions import HTTPError
+from yt_dlp.networking.exceptions import HTTPError, TransportError
 from yt_dlp.utils import MEDIA_EXTENSIONS
 
+from music_downloader.egress.verdict import Verdict
 from music_downloader.engine.faults import Fault
-from music_downloader.engine.order import ChildOrder, Emit, Item, PictureOrder, Progress
+from music_downloader.engine.order import ChildOrder, ChildPictureOrder, Emit, Item, Progress
 from music_downloader.engine.source import SourceInfo
-from music_downloader.engine.ytdlp import listing, pictures
+from music_downloader.engine.ytdlp import listing, pictures, verdicts
 from music_downloader.engine.ytdlp.reporting import Logger, Meter
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
@@ -72,6 +73,7 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         self._listed = False
         self.transfers_from_elsewhere = False
         self.last_refusal: HTTPError | None = None
+        self.met_refusal = False
         self.taken: dict[str, Any] | None = None
 
     def warm_up(self) -> None:
@@ -89,13 +91,13 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         handler = self._request_director.handlers["Urllib"]
         handler._SUPPORTED_URL_SCHEMES = ("http", "https", "data")  # noqa: SLF001 - no FTP
 
-    def fetch(self, order: ChildOrder | PictureOrder, emit: Emit) -> None:
+    def fetch(self, order: ChildOrder | ChildPictureOrder, emit: Emit) -> None:
         """Fetch a track or a picture into the current folder, or tell the list it is, and emit it all.
 
         Raises what yt-dlp raises; the caller judges it.
         """
         self._use_proxy(order.proxy)
-        if isinstance(order, PictureOrder):
+        if isinstance(order, ChildPictureOrder):
             pictures.save(self, order, emit)
         else:
             self._fetch_track(order, emit)
@@ -122,13 +124,22 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         info = SourceInfo.from_yt_dlp(self.taken)
         emit("done", path=self.taken["filepath"], info=asdict(info))
 
+    def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:  # noqa: ANN401 - untyped
+        """Leave requests to the standard library, whatever else is installed: others dial on their own."""
+        return super().build_request_director([h for h in handlers if h.RH_KEY == "Urllib"], preferences)
+
     def urlopen(self, req: Any) -> Any:  # noqa: ANN401 - as yt-dlp has it
-        """Send a request and remember the last answer that was a refusal."""
+        """Send a request and remember the last answer that was a refusal, the source's or our own proxy's."""
         try:
             return super().urlopen(req)
-        except HTTPError as error:
-            self.last_refusal = error
-            raise
+        except (HTTPError, TransportError) as error:
+            said = verdicts.verdict_of(error)
+            if said is None:
+                if isinstance(error, HTTPError):
+                    self.last_refusal = error
+                raise
+        self.met_refusal = self.met_refusal or said is Verdict.BLOCKED
+        raise verdicts.as_error(said)
 
     def process_ie_result(
         self,
@@ -231,9 +242,7 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
                 f"This track lasts {duration / 60:.0f} minutes, more than the {limit / 60:.0f} allowed.",
             )
 
-    def _use_proxy(self, proxy: str | None) -> None:
-        if proxy is None:
-            return
+    def _use_proxy(self, proxy: str) -> None:
         self.params["proxy"] = proxy
         self.proxies = {"all": proxy}  # a cached property, settled by the rehearsal
         self._request_director.handlers["Urllib"].proxies = self.proxies

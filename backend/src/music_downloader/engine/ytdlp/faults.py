@@ -58,6 +58,7 @@ _BY_KIND: Final[tuple[tuple[tuple[type[BaseException], ...], Fault], ...]] = (
     ((UserNotLive,), _LIVE),
     ((MemoryError,), faults.TOO_MUCH_MEMORY),
     ((ContentTooShortError, IncompleteRead), faults.BROKEN_OFF),
+    ((UnicodeError,), _NOT_UNDERSTOOD),  # a host that is no name (IDNA)
 )
 # Extractors speak English; the first match decides.
 _BY_WORDS: Final = (

@@ -11,8 +11,8 @@ from typing import Any, Final, Self
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import PlaylistEntries, sanitize_url, unsmuggle_url
 
-from music_downloader.engine.order import MAX_ENTRY_URL, Emit, Entry, Item
-from music_downloader.engine.source import SourceInfo, text
+from music_downloader.engine.order import Emit, Entry, Item
+from music_downloader.engine.source import SourceInfo, is_web_address, text
 
 LISTS: Final = frozenset({"playlist", "multi_video"})
 _REFERENCES: Final = frozenset({"url", "url_transparent"})
@@ -139,7 +139,7 @@ def _plain(url: object) -> str | None:
         return None
     if not isinstance(cargo, dict) or set(cargo) - _HARMLESS_CARGO or not isinstance(url, str):
         return None
-    return url if len(url) <= MAX_ENTRY_URL and url.startswith(("http://", "https://")) else None
+    return url if is_web_address(url) else None
 
 
 def _without_fragment(url: str) -> str:

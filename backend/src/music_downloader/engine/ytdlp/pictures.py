@@ -7,13 +7,13 @@ from yt_dlp import YoutubeDL
 from yt_dlp.networking import Request
 
 from music_downloader.engine import faults, images
-from music_downloader.engine.order import Emit, PictureOrder
+from music_downloader.engine.order import ChildPictureOrder, Emit
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
 _PIECE: Final = 64 * 1024
 
 
-def save(downloader: YoutubeDL, order: PictureOrder, emit: Emit) -> None:
+def save(downloader: YoutubeDL, order: ChildPictureOrder, emit: Emit) -> None:
     """Store the picture at `order.url` as `picture.<its kind>` in the current folder and emit `done`."""
     if not order.url.startswith(("http://", "https://")):
         raise DownloadFailedError(ErrorCode.UNSUPPORTED_URL, "Only http and https URLs can be downloaded.")

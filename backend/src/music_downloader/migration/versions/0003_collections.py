@@ -59,6 +59,11 @@ def upgrade() -> None:
     op.add_column("download_history", sa.Column("items_completed", sa.Integer(), nullable=True))
     op.add_column("download_history", sa.Column("items_failed", sa.Integer(), nullable=True))
     op.add_column("download_history", sa.Column("playlist_path", sa.String(length=1024), nullable=True))
+    op.execute(
+        "UPDATE download_history"
+        r" SET host = COALESCE(left(lower(substring(url FROM '(?i)^https?://\[?([^]/:?#]+)')), 255), '')"
+        " WHERE status <> 'completed'"
+    )
     op.drop_index(
         op.f("ix_download_history_parent"),
         table_name="download_history",
@@ -88,7 +93,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_download_history_parked",
         "download_history",
-        ["host", "id"],
+        ["host", sa.literal_column("(parent_id IS NOT NULL)"), "id"],
         unique=False,
         postgresql_where=sa.text("parked"),
     )
@@ -111,12 +116,8 @@ def upgrade() -> None:
         "ix_tracks_unmeasured", "tracks", ["id"], unique=False, postgresql_where=sa.text("loudness IS NULL")
     )
     op.execute(
-        "UPDATE download_history "
-        "SET host = COALESCE(left(lower(substring(url FROM '^https?://([^/:?#]+)')), 255), '')"
-    )
-    op.execute(
         "UPDATE tracks SET original = true WHERE EXISTS ("
-        "SELECT FROM download_history WHERE track_id = tracks.id AND format = 'best')"
+        "SELECT FROM download_history WHERE track_id = tracks.id AND format = 'best') AND codec <> 'flac'"
     )
     op.execute(_TELL)
 

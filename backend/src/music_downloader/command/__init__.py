@@ -1,0 +1,1 @@
+"""The commands of `nas-music` that need more than a few lines."""

@@ -1,0 +1,33 @@
+"""One transaction for a command that does one thing and ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from music_downloader.config.settings import load_settings
+from music_downloader.errors import RecordedError
+from music_downloader.model.database import connect
+
+T = TypeVar("T")
+
+
+def in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    """Do the work on the database that the settings name; commit it, or only what tells of its refusal."""
+    return asyncio.run(_work(work))
+
+
+async def _work(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    database = connect(load_settings().sqlalchemy_url, application_name="nas-music", pool_size=1)
+    try:
+        async with async_sessionmaker(database, expire_on_commit=False)() as session:
+            try:
+                result = await work(session)
+            except RecordedError:
+                await session.commit()
+                raise
+            await session.commit()
+            return result
+    finally:
+        await database.dispose()
