@@ -7,4 +7,4 @@ ruff check . ../tools
 ruff format --check . ../tools
 mypy
 lint-imports --no-cache
-exec python -m pytest ${COVERAGE:+--cov --cov-report=term} -n "${TEST_PROCESSES:-4}" "$@"
+exec python -m pytest ${COVERAGE:+--cov --cov-report=term} -n "${TEST_PROCESSES:-4}" --dist worksteal "$@"
