@@ -157,7 +157,7 @@ async def test_a_database_that_is_cut_off_under_it_is_503_until_it_is_back(serve
 async def test_a_database_that_falls_silent_under_it_is_503_until_it_is_back(
     serve: Any, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("music_downloader.model.database._SILENCE_SECONDS", 1.5)
+    monkeypatch.setattr("music_downloader.model.database._GRACE_SECONDS", -3.5)  # 1.5 s in all
     await door.open()
     service = await serve(database_url=door.url)
     alice = await service.sign_in()
