@@ -356,10 +356,23 @@ async def test_another_persons_collection_does_not_exist(service: Service, stop:
 
 async def test_a_list_without_any_track_fails_and_says_so(working: Service, source: Source) -> None:
     alice = await working.sign_in()
-    itself = source.url("/feed.xml")
-    source.feed("/feed.xml", [itself, f"{itself}?again"])
-    shown = await ended(alice, await submit(alice, itself), within=60)
-    assert (shown["status"], shown["error_code"]) == ("failed", "no_audio") or shown["items"]["failed"], shown
+    others = [source.url("/b.xml"), source.url("/c.xml")]
+    for path, url in zip(("/b.xml", "/c.xml"), others, strict=True):
+        source.feed(path, [url, url])  # each holds nothing but itself
+    shown = await ended(alice, await submit(alice, source.feed("/a.xml", list(others))), within=60)
+    assert (shown["status"], shown["error_code"], shown["items"]["total"]) == ("failed", "no_audio", 0), shown
+
+
+async def test_lists_are_followed_to_two_levels_only(working: Service, source: Source) -> None:
+    alice = await working.sign_in()
+    songs = _songs(source, 4)
+    third = source.feed("/c.xml", list(songs[2:]))
+    second = source.feed("/b.xml", [third, songs[1]])
+    number = await submit(alice, source.feed("/a.xml", [second, songs[0]]))
+    shown = await ended(alice, number, within=60)
+    assert (shown["status"], shown["error_code"]) == ("failed", "unsupported_url"), shown
+    assert shown["items"] == {"total": 3, "completed": 2, "failed": 1}
+    assert source.hits("/03.mp3") == source.hits("/04.mp3") == 0
 
 
 async def test_one_entry_that_is_no_address_spoils_nothing(working: Service, source: Source) -> None:
