@@ -1,6 +1,7 @@
 """Real parts for every test: an embedded PostgreSQL, the service on a real port, a real source of music."""
 
 import asyncio
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -14,17 +15,20 @@ import pytest
 import uvicorn
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from tests.nursery import Nursery, nursery
 from tests.source import Source
 
 from music_downloader.app import create_app
 from music_downloader.auth import password
 from music_downloader.config.settings import Settings
+from music_downloader.engine import spawner
 from music_downloader.migration import upgrade
 from music_downloader.model.database import connect
 from music_downloader.postgres import embedded_postgres
 from music_downloader.serving.server import configuration
 
 SECRET_KEY = "a key that is only for tests and long enough"
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the system's certificates take long to read
 _START_SECONDS = 30
 
 
@@ -127,7 +131,7 @@ class Service:
 
     async def client(self, **headers: str) -> httpx.AsyncClient:
         return await self._stack.enter_async_context(
-            httpx.AsyncClient(base_url=self.http.base_url, headers=headers, timeout=30)
+            httpx.AsyncClient(base_url=self.http.base_url, headers=headers, timeout=30, verify=NO_TLS)
         )
 
     _stack: AsyncExitStack
@@ -136,16 +140,26 @@ class Service:
 Serve = Callable[..., Awaitable[Service]]
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Nursery]:
+    """Where fork servers come from warm; its process is started by the first that is wanted."""
+    with nursery() as running:
+        yield running
+
+
 @pytest.fixture
-async def serve(make_settings: Callable[..., Settings]) -> AsyncIterator[Serve]:
+async def serve(
+    make_settings: Callable[..., Settings], warm: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Serve]:
     """Start a service on a free port; any number of them, over the test's one database."""
+    monkeypatch.setattr(spawner, "start_server", warm.start_server)
     async with AsyncExitStack() as stack:
 
         async def start(**changed: Any) -> Service:
             settings = make_settings(**changed)
             port = await stack.enter_async_context(_running(settings))
             http = await stack.enter_async_context(
-                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, verify=NO_TLS)
             )
             return Service(settings=settings, http=http, _stack=stack)
 

@@ -65,16 +65,8 @@ class _Template:
         home = Path(tempfile.mkdtemp(prefix="music-downloader-"))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
-        command = [sys.executable, "-I", "-m", "music_downloader.engine.template", str(theirs.fileno())]
         with theirs:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command,
-                cwd=home,
-                env=_environment(home),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+            process = start_server(theirs.fileno(), home)
         return cls(process, ours, home)
 
     def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
@@ -222,6 +214,18 @@ class Spawner:
                 pipe.close()
 
 
+def start_server(descriptor: int, home: Path) -> subprocess.Popen[bytes]:
+    """Start the fork server in its home; it serves whoever holds the other end of the socket `descriptor`."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-I", "-m", "music_downloader.engine.template", str(descriptor)],
+        cwd=home,
+        env=environment(home),
+        pass_fds=[descriptor],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+
+
 async def _reader(stream: asyncio.StreamReader, pipes: list[asyncio.ReadTransport]) -> int:
     """Connect `stream` to a new pipe and return the pipe's writing end."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -243,7 +247,7 @@ def _gone() -> DownloadFailedError:
     )
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """Return what the fork server and its children may know: a list, so no secret and no proxy slips in."""
     scripts = str(Path(sys.executable).parent)  # where the JavaScript runtime's wheel puts its program
     search = os.environ.get("PATH", os.defpath)
