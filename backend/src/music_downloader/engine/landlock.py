@@ -39,6 +39,7 @@ _WRITE: Final = (
     | _REFER
     | _TRUNCATE
 )
+_WRITE_FLAT: Final = _WRITE & ~(_MAKE_DIR | _REMOVE_DIR)
 _OF_A_FILE: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 _BIND, _CONNECT = 1 << 0, 1 << 1
 _TCP_SINCE: Final = 4
@@ -61,12 +62,17 @@ def missing() -> str | None:
     found = version()
     if found == 0:
         return "no Landlock: files and connections aren't held by the kernel"
-    return None if found >= _TCP_SINCE else "Landlock without TCP: connections aren't held by the kernel"
+    if found < _TCP_SINCE:
+        return "Landlock without TCP: connections aren't held by the kernel"
+    return None if found >= _SCOPES_SINCE else "Landlock without scopes: signals aren't held by the kernel"
 
 
-def confine(*, reads: Iterable[str], writes: Iterable[str], port: int | None) -> None:
+def confine(
+    *, reads: Iterable[str], writes: Iterable[str], flat: Iterable[str] = (), port: int | None
+) -> None:
     """Leave this process and all it starts these files, and TCP to this one port; there is no way back.
 
+    In what is `flat`, it may write files, but make no folders. Links, pipes and devices may be made nowhere.
     Paths that aren't there are passed over. Does as much as the kernel can, which may be nothing; raises
     OSError when that fails. Needs no_new_privs.
     """
@@ -80,7 +86,7 @@ def confine(*, reads: Iterable[str], writes: Iterable[str], port: int | None) ->
     # An older kernel knows a shorter structure, and refuses a longer one unless the rest is zero.
     rules = _call(_CREATE_RULESET, attributes, len(attributes), 0)
     try:
-        for paths, rights in ((reads, _READ), (writes, _WRITE)):
+        for paths, rights in ((reads, _READ), (writes, _WRITE), (flat, _WRITE_FLAT)):
             for path in paths:
                 with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                     _grant(rules, path, rights & handled)

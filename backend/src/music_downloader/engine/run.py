@@ -104,7 +104,11 @@ class Engine:
             ) as child,
         ):
             watch = Watch(
-                order, self._rules, transferring=lambda: told.transferring, silent_since=told.silent_since
+                order,
+                self._rules,
+                transferring=lambda: told.transferring,
+                silent_since=told.silent_since,
+                home=lambda: child.home,
             )
             reading = asyncio.create_task(told.read(child.stdout))
             try:

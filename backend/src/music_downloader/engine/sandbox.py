@@ -34,13 +34,16 @@ def confine_fetch(*, directory: str, home: str, proxy: str, programs: Iterable[s
     found = (shutil.which(name) for name in programs)
     own = [str(Path(path).resolve()) for path in found if path]
     landlock.confine(
-        reads=(*_readable(), *own), writes=(directory, home, *_DEVICES), port=urlsplit(proxy).port
+        reads=(*_readable(), *own),
+        writes=(home, *_DEVICES),
+        flat=(directory,),
+        port=urlsplit(proxy).port,
     )
 
 
 def confine_program(*, directory: str, program: str, reads: Iterable[str]) -> None:
     """Leave a program its folder and these files, and no network; raises OSError as above."""
-    landlock.confine(reads=(*_readable(), program, *reads), writes=(directory, *_DEVICES), port=None)
+    landlock.confine(reads=(*_readable(), program, *reads), writes=_DEVICES, flat=(directory,), port=None)
 
 
 @cache

@@ -4,7 +4,11 @@ A filter stays for good, across exec and in every child. There are two:
 
 - for programs such as ffmpeg: no socket at all;
 - for a fetching child: sockets for TCP over IPv4 and IPv6, which may connect, but neither listen nor be sent
-  anywhere without connect(2), since that is where it is judged (MSG_FASTOPEN would go around it).
+  anywhere without connect(2), since that is where it is judged (MSG_FASTOPEN would go around it). Pairs of
+  sockets may be made, but not of datagrams, since one of those can be sent to anybody's local socket.
+
+Both refuse to leave the process group, by which a run is killed, and System V's shared memory, queues and
+semaphores, which outlive whoever made them.
 
 Both refuse io_uring, which could open and connect sockets without socket(2), and what nobody who fetches
 music has any business with: to trace or read other processes, to mount, to load code into the kernel, to
@@ -61,6 +65,7 @@ _NUMBERS: Final = {
     "sendto": (44, 206),
     "sendmsg": (46, 211),
     "sendmmsg": (307, 269),
+    "socketpair": (53, 199),
 }
 _REFUSED: Final = (
     *((49, 200), (50, 201), (43, 202), (288, 242)),  # bind, listen, accept, accept4
@@ -71,6 +76,9 @@ _REFUSED: Final = (
     *((165, 40), (166, 39), (155, 41), (161, 51), (304, 265)),  # mount, umount2, pivot_root, chroot, handles
     *((428, 428), (429, 429), (430, 430), (431, 431), (432, 432), (433, 433), (442, 442)),  # the new mounts
     *((272, 97), (308, 268)),  # unshare, setns
+    *((112, 157), (109, 154)),  # setsid, setpgid
+    *((29, 194), (30, 196), (31, 195), (64, 190), (66, 191)),  # shmget, shmat, shmctl, semget, semctl
+    *((68, 186), (71, 187), (240, 180)),  # msgget, msgctl, mq_open
     *((175, 105), (313, 273), (176, 106), (246, 104), (320, 294)),  # modules, kexec
     *((169, 142), (167, 224), (168, 225), (163, 89), (179, 60)),  # reboot, swap, acct, quotactl
     *((164, 170), (227, 112), (159, 171), (305, 266)),  # the clock
@@ -166,9 +174,10 @@ def _steps(machine: str, wanted: Wanted) -> list[_Step]:
         *_case(number["sendmmsg"], _unless_any(3, _MSG_FASTOPEN)),
     ]
     if wanted == "program":
-        steps.append((_JUMP_IF_EQUAL, "refuse", None, number["socket"]))
+        steps += [(_JUMP_IF_EQUAL, "refuse", None, number[name]) for name in ("socket", "socketpair")]
     else:
         steps += _case(number["socket"], _ONLY_TCP)
+        steps += _case(number["socketpair"], _NO_DATAGRAMS)
     steps.append((_RETURN, None, None, _ENDS["allow"]))
     return steps
 
@@ -195,6 +204,13 @@ _ONLY_TCP: Final[list[_Step]] = [
     (_LOAD_WORD, None, None, _ARGUMENTS_AT + 16),
     (_JUMP_IF_EQUAL, "allow", None, 0),
     (_JUMP_IF_EQUAL, "allow", "refuse", socket.IPPROTO_TCP),  # MPTCP isn't held by Landlock
+]
+
+_NO_DATAGRAMS: Final[list[_Step]] = [
+    (_LOAD_WORD, None, None, _ARGUMENTS_AT + 8),
+    (_AND, None, None, _SOCKET_KIND),
+    (_JUMP_IF_EQUAL, "allow", None, socket.SOCK_STREAM),
+    (_JUMP_IF_EQUAL, "allow", "refuse", socket.SOCK_SEQPACKET),
 ]
 
 

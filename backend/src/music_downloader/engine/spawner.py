@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any, Final, Literal, Self
 
 import structlog
 
+from music_downloader.engine import folder
 from music_downloader.engine.containment import Limits
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
@@ -29,13 +29,17 @@ log = structlog.get_logger(__name__)
 
 
 class Child:
-    """One process under way; `stdout` and `stderr` can be read, `ended` becomes its exit status."""
+    """One process under way; `stdout` and `stderr` can be read, `ended` becomes its exit status.
+
+    `home` is the temporary home of one that fetches.
+    """
 
     def __init__(self, template: "_Template", identity: int) -> None:
         loop = asyncio.get_running_loop()
         self.stdout = asyncio.StreamReader(limit=_MAX_LINE)
         self.stderr = asyncio.StreamReader(limit=_MAX_LINE)
         self.pid: int | None = None
+        self.home: str | None = None
         self.ended: asyncio.Future[int | None] = loop.create_future()
         self._template = template
         self._identity = identity
@@ -103,7 +107,7 @@ class _Template:
             self.process.kill()
             await asyncio.to_thread(self.process.wait, _END_TIMEOUT)
         finally:
-            shutil.rmtree(self._home, ignore_errors=True)
+            await asyncio.to_thread(folder.remove, str(self._home))
 
     def _receive(self) -> None:
         try:
@@ -120,11 +124,12 @@ class _Template:
         if message["event"] == "ready":
             self.ready.set_result(message)
         elif message["event"] == "started" and message["id"] in self.children:
-            self.children[message["id"]].pid = message["pid"]
+            child = self.children[message["id"]]
+            child.pid, child.home = message["pid"], message["home"] or None
         elif message["event"] == "exited":
-            child = self.children.pop(message["id"], None)
-            if child is not None:
-                child.ended.set_result(message["status"])
+            ended = self.children.pop(message["id"], None)
+            if ended is not None:
+                ended.ended.set_result(message["status"])
 
 
 class Spawner:
@@ -212,6 +217,8 @@ class Spawner:
             template.children.pop(identity, None)
             for pipe in pipes:
                 pipe.close()
+            if child.home is not None:
+                await asyncio.to_thread(folder.remove, child.home)
 
 
 def start_server(descriptor: int, home: Path) -> subprocess.Popen[bytes]:

@@ -7,11 +7,12 @@ single-threaded, which is what makes forking safe. Every message is one JSON obj
          {"op": "picture", …} the same, with an order for a picture
          {"op": "exec", "id", "directory", "limits", "argv", "reads"} and two descriptors: stdout, stderr
          {"op": "kill", "id"}
-    out  {"event": "ready", "yt_dlp", "networked", "unconfined"}, {"event": "started", "id", "pid"},
+    out  {"event": "ready", "yt_dlp", "networked", "unconfined"}, {"event": "started", "id", "pid", "home"},
          {"event": "exited", "id", "status"}
 
 What "exec" starts has no network where the kernel can see to it; else `networked` says why it can't.
-`unconfined` says what of Landlock is missing, if anything. A fetch gets a home of its own. `status` is as
+`unconfined` says what of Landlock is missing, if anything. A fetch gets a home of its own, which the worker
+removes when it has ended: that may take a while, and nobody else is to wait. `status` is as
 subprocess has it: an exit code, or a signal's number negated; null when nothing could be started. When the
 other end closes, every child is killed and the server ends.
 """
@@ -20,21 +21,22 @@ import gc
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
 import tempfile
+import time
 import traceback
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from music_downloader.engine import child, containment, landlock, sandbox, seccomp
+from music_downloader.engine import child, containment, folder, landlock, sandbox, seccomp
 from music_downloader.engine.containment import Limits
 from music_downloader.engine.order import ChildOrder, ChildPictureOrder
 from music_downloader.engine.ytdlp import Downloader, version
 
 _MAX_MESSAGE: Final = 128 * 1024
+_LAST_MOMENT: Final = 1.0
 HOMES: Final = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TMPDIR")
 
 
@@ -48,7 +50,6 @@ class Template:
         self._ids: dict[int, int] = {}  # by pid; a pid stays here until it has been reaped
         self._wakeup, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
-        self._homes: dict[int, str] = {}  # by pid
         self._networked = seccomp.why_not()
 
     def serve(self) -> None:
@@ -68,13 +69,13 @@ class Template:
                     with suppress(BlockingIOError):
                         os.read(self._wakeup, 4096)
                 self._reap()
+                self._end_strays()
                 if self._worker in readable and not self._receive():
                     break
         except (BrokenPipeError, ConnectionResetError):
             pass  # the worker is gone
         finally:
-            for identity in list(self._ids.values()):
-                self._kill(identity)
+            self._end_all()
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -102,13 +103,11 @@ class Template:
             pid = os.fork()
         except OSError:
             self._send(event="exited", id=message["id"], status=None)
-            shutil.rmtree(home, ignore_errors=True)
             return
         if pid == 0:
             self._become(message, streams, home)
         self._ids[pid] = message["id"]
-        self._homes[pid] = home
-        self._send(event="started", id=message["id"], pid=pid)
+        self._send(event="started", id=message["id"], pid=pid, home=home)
 
     def _become(self, message: dict[str, Any], streams: tuple[int, int], home: str) -> NoReturn:
         """Turn this forked copy into the child; it never returns into the server's loop."""
@@ -178,8 +177,26 @@ class Template:
             _, status = os.waitpid(ended.si_pid, 0)
             if identity is not None:
                 del self._ids[ended.si_pid]
-                shutil.rmtree(self._homes.pop(ended.si_pid), ignore_errors=True)
                 self._send(event="exited", id=identity, status=os.waitstatus_to_exitcode(status))
+
+    def _end_strays(self) -> None:
+        """Kill what has come to us as an orphan: whoever has left the group of a run outlives it else."""
+        for pid in containment.children():
+            if pid not in self._ids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _end_all(self) -> None:
+        """Kill every child, and wait a moment for those that come to us by that."""
+        for identity in list(self._ids.values()):
+            self._kill(identity)
+        self._ids.clear()
+        until = time.monotonic() + _LAST_MOMENT
+        with suppress(ChildProcessError):
+            while time.monotonic() < until:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    self._end_strays()
+                    time.sleep(0.01)
 
     def _send(self, **message: object) -> None:
         self._worker.send(json.dumps(message).encode())
@@ -199,7 +216,7 @@ def main() -> None:
         try:
             Template(worker, downloader).serve()
         finally:
-            shutil.rmtree(os.environ["HOME"], ignore_errors=True)
+            folder.remove(os.environ["HOME"])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """What bounds a run from outside: time, bytes in its folder, and the least speed worth waiting for."""
 
 import asyncio
-import os
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from music_downloader.engine import faults
+from music_downloader.engine.folder import folder_bytes, home_bytes
 from music_downloader.engine.order import FetchOrder
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
@@ -17,17 +16,22 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 class WatchRules:
     """`interval` between two looks, `resolve` for finding the media or the next entries: seconds.
 
-    A transfer must bring `least_rate` bytes a second over every `window` seconds.
+    A transfer must bring `least_rate` bytes a second over every `window` seconds. `home` bounds the bytes in
+    the child's own home, which holds no more than what a JavaScript runtime keeps.
     """
 
     interval: float = 1.0
     resolve: float = 300.0
     least_rate: float = 1024.0
     window: float = 60.0
+    home: int = 256 * 1024**2
 
 
 class Watch:
-    """Watches one run; `silent_since` tells since when (monotonic) nothing has been found."""
+    """Watches one run; `silent_since` tells since when (monotonic) nothing has been found.
+
+    `home` tells where the child's home is, as soon as that is known.
+    """
 
     def __init__(
         self,
@@ -36,11 +40,13 @@ class Watch:
         *,
         transferring: Callable[[], bool],
         silent_since: Callable[[], float],
+        home: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._order = order
         self._rules = rules
         self._transferring = transferring
         self._silent_since = silent_since
+        self._home = home
         self._began = time.monotonic()
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -58,7 +64,13 @@ class Watch:
             if not done.done():
                 size = await asyncio.to_thread(folder_bytes, self._order.directory)
                 self._judge(size, time.monotonic())
+                await self._judge_home()
         done.result()
+
+    async def _judge_home(self) -> None:
+        home, most = self._home(), self._rules.home
+        if home and await asyncio.to_thread(home_bytes, home, most=most) > most:
+            raise faults.TOO_LARGE.error()
 
     def _judge(self, size: int, now: float) -> None:
         if self._order.max_bytes is not None and size > self._order.max_bytes:
@@ -75,18 +87,6 @@ class Watch:
             raise DownloadFailedError(
                 ErrorCode.TIMEOUT, "The source sends too slowly to go on.", transient=True
             )
-
-
-def folder_bytes(directory: Path) -> int:
-    """Return what the files in and below `directory` hold; whatever vanishes meanwhile counts nothing."""
-    total = 0
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - a hot path
-            except OSError:
-                continue
-    return total
 
 
 def _duration(seconds: float) -> str:
