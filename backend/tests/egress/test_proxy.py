@@ -87,9 +87,11 @@ async def serving(limits: ProxyLimits) -> AsyncIterator[tuple[ForwardProxy, Call
     with ours, theirs:
         task = asyncio.create_task(proxy.serve(listening))
         theirs.send(b'{"op": "admit", "token": "t", "allowed": ["127.0.0.0/8"], "upstream": null}')
-        yield proxy, lambda user: Client(f"http://{user}@{where}")
-        theirs.close()
-        await asyncio.wait_for(task, 5)
+        try:
+            yield proxy, lambda user: Client(f"http://{user}@{where}")
+        finally:
+            theirs.close()
+            await asyncio.wait_for(task, 5)
 
 
 async def test_a_request_arrives_as_the_source_expects_it(gate: Gate, source: Source) -> None:
@@ -269,8 +271,7 @@ async def test_connections_are_limited_for_each_and_in_all(source: Source) -> No
     async with serving(limits) as (_, client):
 
         def fill() -> list[str | None]:
-            open_ones = [client("run:t") for _ in range(4)]
-            answers = [one.ask(f"GET {url} HTTP/1.1") for one in open_ones]
+            answers = [client("run:t").ask(f"GET {url} HTTP/1.1") for _ in range(4)]
             return [answer.headers["X-Egress"] for answer in answers]
 
         assert await asyncio.to_thread(fill) == [None, None, "busy", "busy"]

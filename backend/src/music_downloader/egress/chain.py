@@ -4,6 +4,7 @@ What is asked of it is still judged as far as it can be: a literal address or a 
 never reaches it.
 """
 
+import asyncio
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Self
@@ -66,16 +67,16 @@ class Upstream:
         """What an HTTP proxy wants to be shown."""
         return None if self.user is None else head.basic(self.user, self.password)
 
-    async def dial(self, dialler: Dialler) -> Link:
+    async def dial(self, dialler: Dialler, turns: asyncio.Semaphore) -> Link:
         """Connect to the proxy itself; raises NotConnectedError (upstream)."""
         try:
-            return await dialler.dial(self.host, self.port, None)
+            return await dialler.dial(self.host, self.port, None, turns)
         except NotConnectedError as error:
             raise NotConnectedError(Verdict.UPSTREAM) from error
 
-    async def tunnel(self, dialler: Dialler, host: str, port: int) -> Link:
+    async def tunnel(self, dialler: Dialler, turns: asyncio.Semaphore, host: str, port: int) -> Link:
         """Connect to `host`, which the proxy resolves; raises NotConnectedError."""
-        link = await self.dial(dialler)
+        link = await self.dial(dialler, turns)
         try:
             if self.speaks_http:
                 await self._ask_http(link, host, port)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any, Final
 
+from music_downloader.egress.neighbourhood import Neighbourhood
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.egress.relay import Link
 from music_downloader.egress.verdict import NotConnectedError, Verdict
@@ -32,33 +34,45 @@ def look_up(host: str, port: int) -> list[Address]:
 class Dialler:
     """Opens connections; names are looked up in a few threads, since the system's resolver blocks."""
 
-    def __init__(self, resolve: Resolve = look_up) -> None:
+    def __init__(self, resolve: Resolve = look_up, neighbourhood: Neighbourhood | None = None) -> None:
         self._resolve = resolve
+        self._neighbourhood = neighbourhood or Neighbourhood()
         self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
 
     def close(self) -> None:
         """Let go of the threads; lookups under way are left to end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def dial(self, host: str, port: int, policy: EgressPolicy | None) -> Link:
+    async def dial(self, host: str, port: int, policy: EgressPolicy | None, turns: asyncio.Semaphore) -> Link:
         """Connect to one of the permitted addresses of `host`; without a policy, to any.
 
-        Raises NotConnectedError.
+        Whoever asks has so many `turns` at looking up names, since the threads are few and shared. Raises
+        NotConnectedError.
         """
         if policy is not None:
             host = checked(policy, host, port)
         try:
-            addresses = _literal(host, port) or await self._addresses(host, port)
+            addresses = _literal(host, port) or await self._addresses(host, port, turns)
         except (OSError, UnicodeError) as error:
             raise NotConnectedError(Verdict.UNRESOLVED) from error
         if policy is not None:
-            addresses = [address for address in addresses if policy.permits(str(address[1][0]))]
+            permitted = (address for address in addresses if self._permits(policy, str(address[1][0])))
+            addresses = list(islice(permitted, _MOST_ADDRESSES))
             if not addresses:
                 raise NotConnectedError(Verdict.BLOCKED)
         return await _first_of(addresses[:_MOST_ADDRESSES])
 
-    async def _addresses(self, host: str, port: int) -> Sequence[Address]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host, port)
+    def _permits(self, policy: EgressPolicy, address: str) -> bool:
+        if not policy.permits(address):
+            return False
+        return policy.allows(address) or not self._neighbourhood.holds(address)
+
+    async def _addresses(self, host: str, port: int, turns: asyncio.Semaphore) -> Sequence[Address]:
+        await turns.acquire()
+        lookup = asyncio.get_running_loop().run_in_executor(self._threads, self._resolve, host, port)
+        # A thread can't be called off: the turn lasts as long as it does, whoever has given up waiting.
+        lookup.add_done_callback(lambda _: turns.release())
+        return await asyncio.shield(lookup)
 
 
 def checked(policy: EgressPolicy, host: str, port: int) -> str:

@@ -16,6 +16,7 @@ _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]{1,32768}) HTTP/1\.[01]")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
 _ABSOLUTE = re.compile(rb"(?i)http://([^/?#@]+)([/?][^#]*)?(?:#.*)?")
 _AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.%]+\]|[^\[\]@/?#]+?)(?::(\d{1,5}))?")
+_LENGTH = re.compile(rb"\d{1,12}")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9]\d\d)(?: [^\x00\r\n]*)?")
 # What belongs to one connection and not to the message (RFC 9110, 7.6.1). Transfer-Encoding is kept, since
 # the body is handed on exactly as it comes.
@@ -38,7 +39,8 @@ class ForeignSchemeError(ValueError):
 class Request:
     """What a client asks the proxy for; `credential` is what it showed, undecoded ("" for none).
 
-    `host` is as the client wrote it, without a port. For a tunnel, `origin_form` is empty.
+    `host` is as the client wrote it, without a port. `body` is how many bytes follow the head. For a tunnel,
+    `origin_form` is empty, and what follows is nobody's to count.
     """
 
     method: bytes
@@ -47,6 +49,7 @@ class Request:
     origin_form: bytes
     fields: tuple[tuple[bytes, bytes], ...]
     credential: str
+    body: int
 
     @property
     def is_tunnel(self) -> bool:
@@ -117,6 +120,7 @@ def read_request(head: bytes) -> Request:
         origin_form=origin_form,
         fields=fields,
         credential=_credential(shown[0]) if len(shown) == 1 else "",
+        body=_body(fields),
     )
 
 
@@ -168,6 +172,21 @@ def _host_and_port(text: bytes, *, default: int | None) -> tuple[str, int]:
     if found is None or port is None or not 0 < port <= _MAX_PORT:
         raise MalformedError
     return found[1].decode("ascii"), port
+
+
+def _body(fields: tuple[tuple[bytes, bytes], ...]) -> int:
+    """Return the length of a request's body (RFC 9112, 6.3), which has to be said in the one plain way.
+
+    A body whose end could be seen in two ways would hide another request from us (RFC 9112, 11.2).
+    """
+    if any(name.lower() == b"transfer-encoding" for name, _ in fields):
+        raise MalformedError
+    said = [value for name, value in fields if name.lower() == b"content-length"]
+    if not said:
+        return 0
+    if len(said) > 1 or not _LENGTH.fullmatch(said[0]):
+        raise MalformedError
+    return int(said[0])
 
 
 def _credential(value: bytes) -> str:

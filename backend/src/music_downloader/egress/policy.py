@@ -52,6 +52,12 @@ class EgressPolicy:
             return self.permits(address.ipv4_mapped)
         return self._allows(address) or ranges.is_public(address)
 
+    def allows(self, address: str) -> bool:
+        """Tell whether `allowed` names this address, which is a plain one."""
+        read = ip_address(address)
+        mapped = read.ipv4_mapped if isinstance(read, IPv6Address) else None
+        return self._allows(mapped or read)
+
     def check_target(self, host: str, port: int) -> str:
         """Return the name or the address to dial for a host as it stands in a request, brackets or not.
 

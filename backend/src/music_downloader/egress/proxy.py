@@ -21,13 +21,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from music_downloader.egress import head, verdict
 from music_downloader.egress.chain import Upstream
 from music_downloader.egress.dialling import Dialler, Resolve, checked, look_up
 from music_downloader.egress.head import Request
+from music_downloader.egress.neighbourhood import Neighbourhood
 from music_downloader.egress.policy import EgressPolicy, networks
 from music_downloader.egress.relay import Link, TooLongError
 from music_downloader.egress.verdict import NotConnectedError, Verdict
@@ -47,7 +48,9 @@ _PR_SET_PDEATHSIG: Final = 1
 class ProxyLimits:
     """Connections at once, in all and for each token; seconds for a head, to connect and of silence.
 
-    A client of ours gives up after 20 seconds, so connecting ends before that, with a reason.
+    A client of ours gives up after 20 seconds, so connecting ends before that, with a reason. `lookups` are
+    those of one token at once, `interims` the interim answers before an answer, `denials` what the worker is
+    told of each token.
     """
 
     connections: int = 256
@@ -55,6 +58,9 @@ class ProxyLimits:
     head: float = 10.0
     connect: float = 18.0
     idle: float = 120.0
+    lookups: int = 4
+    interims: int = 8
+    denials: int = 20
 
 
 @dataclass(kw_only=True, slots=True)
@@ -63,6 +69,9 @@ class Pass:
 
     policy: EgressPolicy
     upstream: Upstream | None
+    turns: asyncio.Semaphore
+    denials: int
+    requests: int = 0
     links: set[Link] = field(default_factory=set)
 
 
@@ -75,12 +84,14 @@ class ForwardProxy:
         control: socket.socket | None = None,
         resolve: Resolve = look_up,
         limits: ProxyLimits | None = None,
+        neighbourhood: Neighbourhood | None = None,
     ) -> None:
         self._control = control
-        self._dialler = Dialler(resolve)
+        self._dialler = Dialler(resolve, neighbourhood)
         self._limits = limits or ProxyLimits()
         self._passes: dict[str, Pass] = {}
         self._serving: set[asyncio.Task[None]] = set()
+        self._strangers: dict[Link, None] = {}  # who hasn't shown a token yet, the oldest first
         self._over = asyncio.Event()
 
     async def serve(self, listening: socket.socket) -> None:
@@ -120,6 +131,8 @@ class ForwardProxy:
             self._passes[f"{USER}:{message['token']}"] = Pass(
                 policy=EgressPolicy(allowed=networks(message["allowed"])),
                 upstream=Upstream.read(upstream) if upstream else None,
+                turns=asyncio.Semaphore(self._limits.lookups),
+                denials=self._limits.denials,
             )
         elif found := self._passes.pop(f"{USER}:{message['token']}", None):
             for link in found.links:
@@ -130,9 +143,15 @@ class ForwardProxy:
 
     def _begin(self, client: Link) -> None:
         if len(self._serving) >= self._limits.connections:
-            client.send(verdict.answer(Verdict.BUSY))
-            client.close()
-            return
+            if not self._strangers:
+                client.send(verdict.answer(Verdict.BUSY))
+                client.close()
+                return
+            # Ours show their token at once: whoever has waited longest is the last to be missed.
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.abort()
+        self._strangers[client] = None
         task = asyncio.get_running_loop().create_task(self._attend(client))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
@@ -146,25 +165,30 @@ class ForwardProxy:
         except BaseException:
             client.abort()
             raise
+        finally:
+            self._strangers.pop(client, None)
 
     async def _serve(self, client: Link) -> None:
         request, admitted = await self._received(client)
+        self._strangers.pop(client, None)
         admitted.links.add(client)
+        admitted.requests += 1
         server: Link | None = None
         try:
-            async with self._patience(request):
+            async with self._patience(request, admitted):
                 server = await self._connected(request, admitted)
             admitted.links.add(server)
             if request.is_tunnel:
                 client.send(_TUNNEL_OPEN)
                 client.pour_into(server)
             else:
-                server.send(_head_for(request, admitted.upstream))
-                client.pour_into(server)
+                server.send(_head_for(request, admitted))
+                client.pour_into(server, most=request.body)
                 await self._pass_head(server, client)
             server.pour_into(client)
             await self._until_silent(client, server)
         finally:
+            admitted.requests -= 1
             admitted.links.discard(client)
             if server is not None:
                 admitted.links.discard(server)
@@ -186,47 +210,49 @@ class ForwardProxy:
         admitted = self._passes.get(request.credential)
         if admitted is None:
             raise NotConnectedError(Verdict.CREDENTIAL)
-        if len(admitted.links) >= 2 * self._limits.connections_each:
+        if admitted.requests >= self._limits.connections_each:
             raise NotConnectedError(Verdict.BUSY)
         return request, admitted
 
     @asynccontextmanager
-    async def _patience(self, request: Request) -> AsyncIterator[None]:
+    async def _patience(self, request: Request, admitted: Pass) -> AsyncIterator[None]:
         """Bound the time for connecting, and tell the worker when it came to nothing."""
         try:
             async with asyncio.timeout(self._limits.connect):
                 yield
         except TimeoutError as error:
-            self._deny(request, Verdict.TIMEOUT)
+            self._deny(request, admitted, Verdict.TIMEOUT)
             raise NotConnectedError(Verdict.TIMEOUT) from error
         except NotConnectedError as error:
-            self._deny(request, error.verdict)
+            self._deny(request, admitted, error.verdict)
             raise
 
     async def _connected(self, request: Request, admitted: Pass) -> Link:
         through = admitted.upstream
         if through is None:
-            return await self._dialler.dial(request.host, request.port, admitted.policy)
+            return await self._dialler.dial(request.host, request.port, admitted.policy, admitted.turns)
         host = checked(admitted.policy, request.host, request.port)
         if through.speaks_http and not request.is_tunnel:
-            return await through.dial(self._dialler)
-        return await through.tunnel(self._dialler, host, request.port)
+            return await through.dial(self._dialler, admitted.turns)
+        return await through.tunnel(self._dialler, admitted.turns, host, request.port)
 
     async def _pass_head(self, server: Link, client: Link) -> None:
-        """Hand on the head of the answer, and of each interim one before it."""
-        status = 0
-        while status < _FIRST_FINAL_STATUS:
-            try:
-                async with asyncio.timeout(self._limits.idle):
+        """Hand on the head of the answer, and of the few interim ones that may come before it."""
+        try:
+            async with asyncio.timeout(self._limits.idle):
+                for _ in range(self._limits.interims + 1):
                     answered = await server.until(_END_OF_ANSWER, most=head.MAX_HEAD)
-                status, rewritten = head.rewrite_answer(answered)
-            except TimeoutError as error:
-                raise NotConnectedError(Verdict.TIMEOUT) from error
-            except (TooLongError, head.MalformedError) as error:
-                raise NotConnectedError(Verdict.GARBLED) from error
-            if status == _SWITCHING:
-                raise NotConnectedError(Verdict.GARBLED)
-            client.send(rewritten)
+                    status, rewritten = head.rewrite_answer(answered)
+                    if status == _SWITCHING:
+                        break
+                    client.send(rewritten)
+                    if status >= _FIRST_FINAL_STATUS:
+                        return
+        except TimeoutError as error:
+            raise NotConnectedError(Verdict.TIMEOUT) from error
+        except (TooLongError, head.MalformedError) as error:
+            raise NotConnectedError(Verdict.GARBLED) from error
+        raise NotConnectedError(Verdict.GARBLED)
 
     async def _until_silent(self, client: Link, server: Link) -> None:
         """Wait until both ends are closed; what is silent for too long is closed."""
@@ -241,7 +267,10 @@ class ForwardProxy:
             if not pending:
                 return
 
-    def _deny(self, request: Request, denied: Verdict) -> None:
+    def _deny(self, request: Request, admitted: Pass, denied: Verdict) -> None:
+        if admitted.denials <= 0:
+            return
+        admitted.denials -= 1
         self._tell(event="denied", verdict=denied, host=request.host[:_MAX_SHOWN_HOST], port=request.port)
 
     def _tell(self, **message: object) -> None:
@@ -251,10 +280,13 @@ class ForwardProxy:
                 self._control.send(json.dumps(message).encode())
 
 
-def _head_for(request: Request, through: Upstream | None) -> bytes:
-    if through is not None and through.speaks_http:
-        return request.for_proxy(through.credential)
-    return request.for_origin()
+def _head_for(request: Request, admitted: Pass) -> bytes:
+    through = admitted.upstream
+    if through is None or not through.speaks_http:
+        return request.for_origin()
+    # It is to read the very host that was judged: 010.1.1.1 means one thing here and may mean another there.
+    host = checked(admitted.policy, request.host, request.port)
+    return replace(request, host=host).for_proxy(through.credential)
 
 
 def run(control: int, listening: int, resolve: Resolve = look_up) -> None:

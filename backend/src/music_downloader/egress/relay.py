@@ -36,6 +36,7 @@ class Link(asyncio.Protocol):
         self._is_full = False
         self._news = asyncio.Event()
         self._into: Link | None = None
+        self._left: int | None = None
         self._from: Link | None = None
 
     @property
@@ -55,7 +56,7 @@ class Link(asyncio.Protocol):
         """Hand on what came, or keep it."""
         self.active_at = self._loop.time()
         if self._into is not None:
-            self._into.send(data)
+            self._hand_on(self._into, data)
             return
         self._held += data
         if len(self._held) >= _HELD:
@@ -125,16 +126,24 @@ class Link(asyncio.Protocol):
             await self._more()
         return self._taken(size)
 
-    def pour_into(self, other: "Link") -> None:
-        """Send to `other` what is held, and from now on all that comes."""
-        self._into, other._from = other, self
+    def pour_into(self, other: "Link", *, most: int | None = None) -> None:
+        """Send to `other` what is held, and from now on all that comes; what is more than `most` ends it."""
+        self._into, other._from, self._left = other, self, most
         if self._held:
-            other.send(bytes(self._held))
-            self._held.clear()
+            held = self._taken(len(self._held))
+            self._hand_on(other, held)
         if self._ended:
             other.close()
         elif not other._is_full and not self.transport.is_closing():
             self.transport.resume_reading()
+
+    def _hand_on(self, other: "Link", data: bytes) -> None:
+        if self._left is not None:
+            if len(data) > self._left:
+                self.abort()
+                return
+            self._left -= len(data)
+        other.send(data)
 
     async def _more(self) -> None:
         if self._ended:
