@@ -115,6 +115,8 @@ async def test_an_http_proxy_is_shown_its_password(engine: Engine, source: Sourc
             assert await fetched(engine, url, tmp_path, proxy) == media.make("mp3").read_bytes()
             for path in tmp_path.iterdir():
                 path.unlink()
+            error = await failure(engine, url, tmp_path, proxy.replace("//run:", "//you:"))
+            assert "DOWNLOAD_PROXY" in error.detail
             error = await failure(engine, url.replace("http:", "https:"), tmp_path, proxy)
             assert error.detail == "No secure connection to the source could be made."  # it isn't one of TLS
             assert source.connections > 1

@@ -39,6 +39,7 @@ _END_OF_REQUEST: Final = (b"\r\n\r\n",)
 _END_OF_ANSWER: Final = (b"\r\n\r\n", b"\n\n")
 _FIRST_FINAL_STATUS: Final = 200
 _SWITCHING: Final = 101
+_WANTS_A_CREDENTIAL: Final = 407
 _MAX_MESSAGE: Final = 64 * 1024
 _MAX_SHOWN_HOST: Final = 253
 _PR_SET_PDEATHSIG: Final = 1
@@ -184,7 +185,7 @@ class ForwardProxy:
             else:
                 server.send(_head_for(request, admitted))
                 client.pour_into(server, most=request.body)
-                await self._pass_head(server, client)
+                await self._pass_head(server, client, admitted)
             server.pour_into(client)
             await self._until_silent(client, server)
         finally:
@@ -236,7 +237,7 @@ class ForwardProxy:
             return await through.dial(self._dialler, admitted.turns)
         return await through.tunnel(self._dialler, admitted.turns, host, request.port)
 
-    async def _pass_head(self, server: Link, client: Link) -> None:
+    async def _pass_head(self, server: Link, client: Link, admitted: Pass) -> None:
         """Hand on the head of the answer, and of the few interim ones that may come before it."""
         try:
             async with asyncio.timeout(self._limits.idle):
@@ -245,6 +246,8 @@ class ForwardProxy:
                     status, rewritten = head.rewrite_answer(answered)
                     if status == _SWITCHING:
                         break
+                    if status == _WANTS_A_CREDENTIAL and admitted.upstream is not None:
+                        raise NotConnectedError(Verdict.UPSTREAM)
                     client.send(rewritten)
                     if status >= _FIRST_FINAL_STATUS:
                         return
