@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -17,6 +17,9 @@ from music_downloader.engine.order import Entry, Fetched, Listed, Progress
 from music_downloader.engine.source import SourceInfo
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
+_BURST: Final = 100
+_BURST_SECONDS: Final = 0.5
+
 OnEntries = Callable[[SourceInfo, list[Entry]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
@@ -24,12 +27,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Told:
-    """What one fetching child has told so far."""
+    """What one fetching child has told so far; of a list, `max_entries` at most."""
 
     on_progress: Callable[[Progress], None]
     on_entries: OnEntries | None = None
+    max_entries: int = 0
     transferring: bool = False
     collection: SourceInfo | None = None
+    _entries: int = 0
     _ending: dict[str, Any] | None = None
     _heard_at: float | None = field(default_factory=time.monotonic)
 
@@ -39,7 +44,9 @@ class Told:
 
     async def read(self, events: asyncio.StreamReader) -> None:
         """Take events until the child closes its pipe."""
+        pace = _Pace()
         while line := await _next_line(events):
+            await pace.keep()
             told = _parse(line)
             if isinstance(told, Progress):
                 self.transferring = self.transferring or told.phase == "downloading"
@@ -59,7 +66,8 @@ class Told:
             entries = [Entry.from_json(entry) for entry in told["entries"]]
         except (ValueError, KeyError, TypeError) as error:
             raise _crashed(0) from error
-        if self.collection is None or self.on_entries is None:
+        self._entries += len(entries)
+        if self.collection is None or self.on_entries is None or self._entries > self.max_entries:
             raise _crashed(0)
         self._heard_at = None
         await self.on_entries(self.collection, entries)
@@ -101,6 +109,21 @@ class Told:
         raise fault.error()
 
 
+class _Pace:
+    """Keeps whoever tells more than any child of ours would from keeping us busy: it has to wait."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._since = time.monotonic()
+
+    async def keep(self) -> None:
+        """Take note of one event; after many at once, wait."""
+        self._count += 1
+        if self._count == _BURST:
+            await asyncio.sleep(max(0.0, self._since + _BURST_SECONDS - time.monotonic()))
+            self._count, self._since = 0, time.monotonic()
+
+
 async def _next_line(events: asyncio.StreamReader) -> bytes:
     try:
         return await events.readline()
@@ -114,7 +137,7 @@ def _parse(line: bytes) -> Progress | dict[str, Any]:
         facts: dict[str, Any] = dict(json.loads(line))
         if facts["event"] != "progress":
             return facts
-        return Progress(**{name: value for name, value in facts.items() if name != "event"})
+        return Progress.from_json({name: value for name, value in facts.items() if name != "event"})
     except (ValueError, TypeError, KeyError) as error:
         raise _crashed(0) from error
 

@@ -1,6 +1,6 @@
 """What goes into a fetch and what comes out of it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -8,6 +8,7 @@ from music_downloader.egress.policy import EgressPolicy
 from music_downloader.engine.source import SourceInfo, is_web_address
 
 MAX_ENTRY_URL: Final = 2048
+MAX_AMOUNT: Final = 2**53
 
 
 class Emit(Protocol):
@@ -141,6 +142,25 @@ class Progress:
     total_bytes: int | None = None
     speed: float | None = None
     eta: float | None = None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Progress":
+        """Read what `dataclasses.asdict` and JSON made of one; raises ValueError for anything else."""
+        match data:
+            case {
+                "phase": "resolving" | "downloading" as phase,
+                "downloaded_bytes": int(downloaded),
+                "total_bytes": int() | None as total,
+                "speed": int() | float() | None as speed,
+                "eta": int() | float() | None as eta,
+            } if len(data) == len(fields(cls)) and all(map(_is_amount, (downloaded, total, speed, eta))):
+                return cls(phase=phase, downloaded_bytes=downloaded, total_bytes=total, speed=speed, eta=eta)
+            case _:
+                raise ValueError("not a Progress")
+
+
+def _is_amount(value: float | None) -> bool:
+    return value is None or 0 <= value <= MAX_AMOUNT  # which neither NaN nor infinity is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

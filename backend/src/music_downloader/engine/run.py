@@ -93,7 +93,7 @@ class Engine:
         each batch of its entries, none of which is fetched; the listing waits while it runs. Without it, such
         a list is refused. Raises DownloadFailedError, and whatever `on_entries` raises.
         """
-        told = Told(on_progress, on_entries)
+        told = Told(on_progress, on_entries, max_entries=order.max_items)
         async with (
             self.gate.admit(order.policy, order.proxy) as way_out,
             self.spawner.child(

@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict
 from typing import Any, Final
 
-from music_downloader.engine.order import ChildOrder, Emit, Progress
+from music_downloader.engine.order import MAX_AMOUNT, ChildOrder, Emit, Progress
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
 _PROGRESS_INTERVAL: Final = 0.5
@@ -30,8 +30,8 @@ class Meter:
             phase="downloading",
             downloaded_bytes=int(status.get("downloaded_bytes") or 0),
             total_bytes=_whole(status.get("total_bytes") or status.get("total_bytes_estimate")),
-            speed=status.get("speed"),
-            eta=status.get("eta"),
+            speed=_amount(status.get("speed")),
+            eta=_amount(status.get("eta")),  # negative where a source sends more than it announced
         )
         known = max(progress.downloaded_bytes, _whole(status.get("total_bytes")) or 0)
         if self._max_bytes is not None and known > self._max_bytes:
@@ -48,7 +48,12 @@ class Meter:
 
 
 def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and value > 0 else None
+    amount = _amount(value)
+    return int(amount) or None if amount is not None else None
+
+
+def _amount(value: object) -> float | None:
+    return value if isinstance(value, int | float) and 0 <= value <= MAX_AMOUNT else None
 
 
 class Logger:
