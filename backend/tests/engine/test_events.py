@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import stat
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +64,20 @@ async def test_a_list_gives_no_more_entries_than_were_asked_for() -> None:
     with pytest.raises(DownloadFailedError):
         await told.read(stream({"event": "list", "collection": asdict(NOBODY)}, batch, batch, batch))
     assert len(taken) == 60
+
+
+async def test_a_file_is_taken_as_one_that_nobody_can_run(tmp_path: Path) -> None:
+    file = tmp_path / "source.mp3"
+    file.touch()
+    file.chmod(0o6755)
+    told = Told(lambda _: None)
+    await told.read(stream({"event": "done", "path": "/elsewhere/source.mp3"}))
+    assert told.file(tmp_path, 0) == file
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    file.rename(tmp_path / "moved")
+    file.symlink_to("moved")
+    with pytest.raises(DownloadFailedError):
+        told.file(tmp_path, 0)
 
 
 async def test_a_flood_of_events_has_to_wait() -> None:

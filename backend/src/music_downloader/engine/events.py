@@ -3,8 +3,10 @@
 import asyncio
 import json
 import signal
+import stat
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,7 @@ from music_downloader.engine.order import Entry, Fetched, Listed, Progress
 from music_downloader.engine.source import SourceInfo
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
+_PLAIN: Final = 0o666
 _BURST: Final = 100
 _BURST_SECONDS: Final = 0.5
 
@@ -90,11 +93,15 @@ class Told:
         return Fetched(path=self.file(directory, status), info=info)
 
     def file(self, directory: Path, status: int | None) -> Path:
-        """Return the file that the child has left in `directory`; raises DownloadFailedError."""
+        """Return the file that the child, which has ended, has left in `directory`.
+
+        Raises DownloadFailedError.
+        """
         name = self._good_ending(status).get("path")
         path = directory / Path(str(name)).name
         if path.is_symlink() or not path.is_file():
             raise _crashed(status)
+        _make_plain(path)
         return path
 
     def _good_ending(self, status: int | None) -> dict[str, Any]:
@@ -107,6 +114,14 @@ class Told:
         except (ValueError, KeyError, TypeError) as error:
             raise _crashed(status) from error
         raise fault.error()
+
+
+def _make_plain(path: Path) -> None:
+    """Take from a file what audio never has: to be run, and as somebody else. It is filed as it is."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & ~_PLAIN:
+        with suppress(OSError):  # a share has modes of its own
+            path.chmod(mode & _PLAIN)
 
 
 class _Pace:

@@ -115,7 +115,9 @@ class Engine:
                 await watch.until(reading)
             finally:
                 reading.cancel()
-            return told.track_or_list(order.directory, await _status(child))
+            status = await _status(child)
+        # Only now nobody can put something else in the file's place any more.
+        return told.track_or_list(order.directory, status)
 
     async def fetch_picture(self, order: PictureOrder) -> Path:
         """Fetch a picture into the order's folder, as `picture.<its kind>`.
@@ -137,7 +139,8 @@ class Engine:
                     await told.read(child.stdout)
             except TimeoutError as error:
                 raise faults.TIMEOUT.error() from error
-            return told.file(order.directory, await _status(child))
+            status = await _status(child)
+        return told.file(order.directory, status)
 
     async def make_cover(self, path: Path, *, deadline: float = 20.0) -> bytes:
         """Make a picture into a cover: a baseline JPEG in 4:2:0, at most 1,200 pixels on the longer side.
