@@ -216,7 +216,7 @@ async def test_names_that_take_for_ever_hold_up_only_their_own_fetch(source: Sou
             answered.wait(20)
         return [(socket.AF_INET, ("127.0.0.1", port))]
 
-    async with serving(allowed=LOOPBACK, resolve=resolve, limits=ProxyLimits(connect=1.0)) as (_, client):
+    async with serving(allowed=LOOPBACK, resolve=resolve, limits=ProxyLimits(connect=2.0)) as (_, client):
 
         def ask() -> http.client.HTTPResponse:
             for number in range(40):
@@ -228,7 +228,7 @@ async def test_names_that_take_for_ever_hold_up_only_their_own_fetch(source: Sou
 
         assert (await asyncio.to_thread(ask)).status == 200
         assert len(asked_for) == 4 + 1
-        await asyncio.sleep(1.2)  # all of the first have given up, but their threads have not
+        await asyncio.sleep(2.2)  # all of the first have given up, but their threads have not
         assert len(asked_for) == 4 + 1
         answered.set()
 
