@@ -18,11 +18,13 @@ from music_downloader.errors import (
     WeakPasswordError,
     WrongPasswordError,
 )
-from music_downloader.model import Outcome, User
+from music_downloader.model import Outcome, User, after_every_session
 from music_downloader.service import audit, feed, throttle
 from music_downloader.service.audit import Action, Origin
 
 log = structlog.stdlib.get_logger(__name__)
+
+_UNSYNCHRONIZED = {"synchronize_session": False}  # nobody reads the object again
 
 
 async def create(
@@ -115,9 +117,22 @@ async def authenticate(
     if not user.is_active:
         await _note_refusal(session, user, reason="inactive", origin=origin)
         raise InactiveUserError
-    user.last_login = now
+    if not await _begin_session(session, user, now=now):
+        await _note_refusal(session, user, reason="changed_meanwhile", origin=origin)
+        raise InvalidCredentialsError
     await audit.record(session, Action.LOGIN, user_id=user.id, resource=f"user:{user.id}", origin=origin)
     return user
+
+
+async def _begin_session(session: AsyncSession, user: User, *, now: datetime) -> bool:
+    """Note the login; False where the password was replaced or the account deactivated during the check."""
+    noted = (
+        update(User)
+        .where(User.id == user.id, User.password_hash == user.password_hash, User.is_active)
+        .values(last_login=func.greatest(User.last_login, now))
+        .returning(User.id)
+    )
+    return await session.scalar(noted, execution_options=_UNSYNCHRONIZED) is not None
 
 
 async def _note_refusal(session: AsyncSession, user: User | None, *, reason: str, origin: Origin) -> None:
@@ -152,8 +167,11 @@ async def change_password(
         await throttle.refuse(session, guard)
         matches = await verify_password(current, user.password_hash)
         password_hash = await hash_password(new) if matches else ""
-    if not matches:
-        await throttle.count(session, guard)
+    await (throttle.refuse if matches else throttle.count)(session, guard)
+    replaced = matches and await _set_password(
+        session, user, password_hash=password_hash, now=now, instead_of=user.password_hash
+    )
+    if not replaced:
         await audit.record(
             session,
             Action.CHANGE_PASSWORD,
@@ -163,8 +181,6 @@ async def change_password(
             origin=origin,
         )
         raise WrongPasswordError
-    await throttle.refuse(session, guard)
-    await _set_password(session, user, password_hash=password_hash, now=now)
     await audit.record(
         session, Action.CHANGE_PASSWORD, user_id=user.id, resource=f"user:{user.id}", origin=origin
     )
@@ -184,11 +200,18 @@ def _refuse_weak(user: User, password: str) -> None:
         raise WeakPasswordError(reason)
 
 
-async def _set_password(session: AsyncSession, user: User, *, password_hash: str, now: datetime) -> None:
-    await session.execute(
-        update(User).where(User.id == user.id).values(password_hash=password_hash, tokens_valid_from=now)
-    )
+async def _set_password(
+    session: AsyncSession, user: User, *, password_hash: str, now: datetime, instead_of: str | None = None
+) -> bool:
+    """Replace the password and end every session; False where it isn't `instead_of` any more."""
+    replaced = update(User).where(User.id == user.id)
+    if instead_of is not None:
+        replaced = replaced.where(User.password_hash == instead_of)
+    replaced = replaced.values(password_hash=password_hash, tokens_valid_from=after_every_session(now))
+    if await session.scalar(replaced.returning(User.id), execution_options=_UNSYNCHRONIZED) is None:
+        return False
     await feed.announce_session_end(session, user_id=user.id)
+    return True
 
 
 async def ensure_first_admin(session: AsyncSession, *, username: str, email: str, password: str) -> None:

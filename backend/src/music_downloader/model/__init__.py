@@ -5,7 +5,7 @@ from music_downloader.model.base import Base
 from music_downloader.model.download import ACTIVE, Download, DownloadKind, DownloadStatus
 from music_downloader.model.throttle import Throttle
 from music_downloader.model.track import Track
-from music_downloader.model.user import RevokedToken, User
+from music_downloader.model.user import RevokedToken, User, after_every_session
 
 __all__ = [
     "ACTIVE",
@@ -19,4 +19,5 @@ __all__ = [
     "Throttle",
     "Track",
     "User",
+    "after_every_session",
 ]

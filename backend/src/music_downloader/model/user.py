@@ -1,8 +1,8 @@
 """Accounts and revoked tokens."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, String, func, text
+from sqlalchemy import BigInteger, ColumnElement, DateTime, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from music_downloader.model.base import Base, CreatedAt, Id, Moment
@@ -22,6 +22,15 @@ class User(Base):
     tokens_valid_from: Mapped[Moment | None]
     created_at: Mapped[CreatedAt]
     last_login: Mapped[Moment | None]
+
+
+def after_every_session(now: datetime) -> ColumnElement[datetime]:
+    """Return the value of `tokens_valid_from` that ends every session up to `now`, whatever is under way.
+
+    A login notes its own moment in the transaction that lets somebody in. One that ended while whoever asks
+    for this was still at work, or on a machine whose clock is ahead, is therefore behind it as well.
+    """
+    return func.greatest(now, User.last_login + timedelta(microseconds=1))
 
 
 Index("uq_users_username_lower", func.lower(User.username), unique=True)

@@ -7,7 +7,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.errors import LastAdminError, UserNotFoundError
-from music_downloader.model import Outcome, User
+from music_downloader.model import Outcome, User, after_every_session
 from music_downloader.service import audit, feed
 from music_downloader.service.audit import Action, Origin
 from music_downloader.service.page import Page, read_page
@@ -74,7 +74,7 @@ async def change(
         raise LastAdminError
     if not changes:
         return user
-    ends = {} if changes.get("is_active", True) else {"tokens_valid_from": now}
+    ends = {} if changes.get("is_active", True) else {"tokens_valid_from": after_every_session(now)}
     await session.execute(update(User).where(User.id == user.id).values(**changes, **ends))
     if ends:
         await feed.announce_session_end(session, user_id=user.id)
