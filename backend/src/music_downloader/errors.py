@@ -10,8 +10,8 @@
     │   ├── NoFileError
     │   └── NoCoverError
     ├── ConflictError                409
-    │   ├── UsernameTakenError
-    │   ├── EmailTakenError
+    │   ├── UsernameTakenError       (recorded)
+    │   ├── EmailTakenError          (recorded)
     │   ├── NotActiveError
     │   ├── NotRetryableError
     │   ├── StillActiveError
@@ -32,7 +32,8 @@
     ├── TooManyStreamsError          429
     └── ServiceUnavailableError      503
 
-    RecordedError marks a refusal that the audit log keeps although the request itself changes nothing.
+    RecordedError marks a refusal that the audit log or a limit's count keeps, although the request itself
+    changes nothing.
 
 An exception's docstring is its message unless it is raised with one of its own.
 """
@@ -123,11 +124,11 @@ class ConflictError(MusicDownloaderError):
     """This clashes with what is already there."""
 
 
-class UsernameTakenError(ConflictError):
+class UsernameTakenError(ConflictError, RecordedError):
     """This username is taken; choose another."""
 
 
-class EmailTakenError(ConflictError):
+class EmailTakenError(ConflictError, RecordedError):
     """An account with this email address exists already; log in instead."""
 
 

@@ -167,6 +167,26 @@ async def test_only_so_many_accounts_are_made_from_one_address(serve: Serve, com
     assert (await elsewhere.post("/auth/register", json=person("elsewhere"))).status_code == 201
 
 
+async def test_who_asks_for_taken_names_again_and_again_learns_no_more(serve: Serve) -> None:
+    service = await serve(registration_limit="2/hour")
+    await service.sign_in()
+    answers = []
+    for n in range(11):  # an address of one's own that is taken makes it free to ask for any name
+        body = {**person("alice" if n % 2 else f"user-{n}"), "email": "alice@example.org"}
+        answers.append((await service.http.post("/auth/register", json=body)).status_code)
+    assert answers == [409] * 10 + [429]
+    assert (await service.http.post("/auth/register", json=person("bob"))).status_code == 429
+    assert await log_in(service.http, RIGHT) == 200
+
+
+async def test_a_name_that_is_taken_is_no_registration(serve: Serve) -> None:
+    service = await serve(registration_limit="2/hour")
+    await service.sign_in()
+    answers = [await service.http.post("/auth/register", json=person("ALICE")) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [409] * 3
+    assert (await service.http.post("/auth/register", json=person("bob"))).status_code == 201
+
+
 async def test_registrations_at_once_do_not_slip_through(serve: Serve, sessions: Sessions) -> None:
     service = await serve(registration_limit="3/hour")
     bodies = [person(f"user-{n}") for n in range(10)]

@@ -21,6 +21,7 @@ from music_downloader.errors import (
 from music_downloader.model import Outcome, User, after_every_session
 from music_downloader.service import audit, feed, throttle
 from music_downloader.service.audit import Action, Origin
+from music_downloader.service.throttle import Guard
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -40,12 +41,15 @@ async def create(
 ) -> User:
     """Make an account; UsernameTakenError or EmailTakenError where it clashes, whatever the case.
 
-    ThrottledError when `limit` accounts were made from there lately.
+    ThrottledError when `limit` accounts were made from there lately, or far more clashed.
     """
-    guard = throttle.of_registration(limit, origin=origin)
+    guard, clashes = (
+        each(limit, origin=origin) for each in (throttle.of_registration, throttle.of_taken_names)
+    )
     async with place():
         await throttle.refuse(session, guard)
-        await _refuse_taken(session, username=username, email=email)  # before the work of hashing
+        await throttle.refuse(session, clashes)
+        await _refuse_taken(session, clashes, username=username, email=email)  # before the work of hashing
         password_hash = await hash_password(password)
     await throttle.count(session, guard)  # before the account: this refusal is kept, and nothing else may be
     user: User | None = await session.scalar(
@@ -55,7 +59,7 @@ async def create(
         .returning(User)
     )
     if user is None:  # somebody else was quicker by the time of a hash
-        await _refuse_taken(session, username=username, email=email)
+        await _refuse_taken(session, clashes, username=username, email=email)
         raise UsernameTakenError
     await audit.record(
         session,
@@ -68,7 +72,7 @@ async def create(
     return user
 
 
-async def _refuse_taken(session: AsyncSession, *, username: str, email: str) -> None:
+async def _refuse_taken(session: AsyncSession, clashes: Guard, *, username: str, email: str) -> None:
     found = await session.execute(
         select(func.lower(User.username) == func.lower(username)).where(
             or_(
@@ -77,10 +81,9 @@ async def _refuse_taken(session: AsyncSession, *, username: str, email: str) -> 
         )
     )
     matches = found.scalars().all()
-    if any(matches):
-        raise UsernameTakenError
     if matches:
-        raise EmailTakenError
+        await throttle.count(session, clashes)
+        raise UsernameTakenError if any(matches) else EmailTakenError
 
 
 async def authenticate(

@@ -27,6 +27,7 @@ from music_downloader.service.audit import Action, Origin
 log = structlog.stdlib.get_logger(__name__)
 
 _ACCOUNTS_PER_ADDRESS = 5  # one address may fail at so many accounts to the full
+_TAKEN_PER_REGISTRATION = 5  # nobody needs so many tries to find a free name
 _IDENTIFIER_LIMIT = 254
 
 
@@ -75,6 +76,17 @@ def of_registration(limit: Rate | None, *, origin: Origin) -> Guard:
         action=Action.REGISTER,
         sentence="Too many accounts were made from here; wait a while, then try again.",
         counts=[(_key("registration", _network(origin.ip_address)), limit)] if limit else [],
+        origin=origin,
+    )
+
+
+def of_taken_names(limit: Rate | None, *, origin: Origin) -> Guard:
+    """Guard what a registration tells of others: that a name or an address is taken. It makes no account."""
+    key = _key("taken", _network(origin.ip_address))
+    return Guard(
+        action=Action.REGISTER,
+        sentence="Too many names were tried from here that are taken; wait a while, then try again.",
+        counts=[(key, limit.times(_TAKEN_PER_REGISTRATION))] if limit else [],
         origin=origin,
     )
 
