@@ -65,10 +65,18 @@ async def test_nobody_else_gets_in_and_each_try_is_written_down(
     assert (await alice.get("/auth/me")).json()["is_admin"] is False
 
 
-async def test_a_refusal_comes_before_any_word_on_the_request_itself(service: Service) -> None:
+async def test_a_refusal_comes_before_any_word_on_the_request_itself(
+    service: Service, sessions: Sessions
+) -> None:
     alice = await service.sign_in()
+    assert (await alice.patch("/api/admin/users/999", content=b"{")).status_code == 403
+    assert [row.resource for row in await entries(sessions, action="admin.call")] == ["/api/admin/users/999"]
     assert (await alice.get("/api/admin/users?page=none")).status_code == 403
     assert (await alice.patch("/api/admin/users/999", json={"nonsense": 1})).status_code == 403
+    await alice.post("/auth/logout")
+    for content in (b"{", b"\xff"):
+        assert (await alice.patch("/api/admin/users/999", content=content)).status_code == 401
+        assert (await alice.post("/api/download", content=content)).status_code == 401
 
 
 async def test_accounts_are_listed_newest_first_and_in_pages(

@@ -219,18 +219,30 @@ async def test_an_unknown_path_is_404(service: Service) -> None:
         assert_problem(await service.http.get(path), 404)
 
 
-async def test_a_wrong_method_is_405_and_names_a_right_one(service: Service) -> None:
+async def test_a_wrong_method_is_405_and_names_all_the_right_ones(service: Service, serve: Any) -> None:
     for method, path, allowed in (
         ("GET", "/auth/login", "POST"),
         ("DELETE", "/auth/login", "POST"),
         ("PUT", "/auth/me", "GET"),
-        ("POST", "/health", "GET"),
-        ("TRACE", "/", "GET"),
+        ("POST", "/health", "GET, HEAD"),
+        ("TRACE", "/", "GET, HEAD"),
         ("PATCH", "/api/downloads", "GET"),
+        ("PUT", "/api/downloads/1", "GET, DELETE"),
     ):
         answer = await service.http.request(method, path)
         assert_problem(answer, 405)
-        assert allowed in answer.headers["allow"]
+        assert answer.headers["allow"] == allowed, path
+    below = await serve(root_path="/music")
+    assert (await below.http.put("/music/api/downloads/1")).headers["allow"] == "GET, DELETE"
+
+
+async def test_names_of_fields_that_nobody_knows_are_told_within_bounds(service: Service) -> None:
+    answer = await service.http.post("/auth/register", json={"k" * 30_000: 1, "\x00\x1b[31m": 1})
+    body = assert_problem(answer, 422)
+    assert ["body", "k" * 64] in [error["loc"] for error in body["errors"]]
+    assert ["body", "\ufffd\ufffd[31m"] in [error["loc"] for error in body["errors"]]
+    many = await service.http.post("/auth/login", json={str(n): 0 for n in range(5000)})
+    assert len(many.content) < 10_000
 
 
 async def test_every_kind_of_refusal_has_the_same_form(service: Service, serve: Any) -> None:

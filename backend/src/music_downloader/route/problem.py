@@ -1,5 +1,7 @@
 """One table from the kinds of faults to HTTP, and the one form that every error has."""
 
+from collections.abc import Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import structlog
@@ -12,8 +14,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import InterfaceError as DatabaseInterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from music_downloader.auth.caller import bearer, get_claims
+from music_downloader.auth.caller import bearer, get_administrator, get_claims, get_current_user
+from music_downloader.dependencies import get_origin, get_session
 from music_downloader.errors import (
     ConflictError,
     ForbiddenError,
@@ -44,6 +48,9 @@ STATUS_OF: dict[type[MusicDownloaderError], int] = {
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "60"}, 503: {"Retry-After": "5"}}
 _DATABASE_AWAY = (OperationalError, DatabaseInterfaceError, PoolTimeoutError)
 _FIELD_MESSAGE_LIMIT = 300
+_FIELD_NAME_LIMIT = 64  # the name of a field that we don't know is theirs, not ours
+_MOST_FIELDS = 50
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def problem(
@@ -84,53 +91,77 @@ async def on_http(request: Request, error: Exception) -> JSONResponse:
         raise error
     if error.status_code == HTTPStatus.BAD_REQUEST:  # how the framework calls a body that is no JSON at all
         unreadable = FieldProblem(loc=["body"], msg="The body can't be read", type="body_invalid")
-        return await _without_token(request) or problem(
+        return await _refusal_of_caller(request) or problem(
             422, "The body can't be read; send valid JSON.", errors=[unreadable]
         )
     details = {404: "There is nothing at this address.", 405: "This address doesn't take that method."}
     fallback = TITLES.get(error.status_code, "The request was refused") + "."
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers) if error.headers else {}
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
     return problem(error.status_code, details.get(error.status_code, fallback), headers=headers)
 
 
+def _methods(request: Request) -> list[str]:
+    """Return all methods that this address takes; the framework names those of the first route it finds."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+
+
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
-    """Answer 422 and name every field, but never what was sent."""
+    """Answer 422 and name the fields, but never what was sent; many and long names of others are cut."""
     if not isinstance(error, RequestValidationError):
         raise error
     errors = [
         FieldProblem(
-            loc=list(fault["loc"]),
+            loc=[_shown(part) for part in fault["loc"]],
             msg=str(fault["msg"]).removeprefix("Value error, ")[:_FIELD_MESSAGE_LIMIT],
             type=str(fault["type"]),
         )
-        for fault in error.errors()
+        for fault in error.errors()[:_MOST_FIELDS]
     ]
     # A number is a place in a list, or in a text that is no JSON; what has a name is told instead.
     names = ([part for part in fault.loc if isinstance(part, str)] for fault in errors)
     named = ", ".join(dict.fromkeys(parts[-1] for parts in names if parts))
-    refusal = await _without_token(request) if any(each.type == "json_invalid" for each in errors) else None
-    return refusal or problem(
+    is_no_json = any(each.type == "json_invalid" for each in errors)
+    return (is_no_json and await _refusal_of_caller(request)) or problem(
         422, f"Something in the request can't be used; look at: {named}.", errors=errors
     )
 
 
-async def _without_token(request: Request) -> JSONResponse | None:
-    """Answer 401 if the call asks for a token and has no good one.
+def _shown(part: str | int) -> str | int:
+    if isinstance(part, int):
+        return part
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in part[:_FIELD_NAME_LIMIT])
+
+
+async def _refusal_of_caller(request: Request) -> JSONResponse | None:
+    """Answer 401 or 403 if the call asks for a token or a role that the caller hasn't.
 
     The framework reads a body before it asks who sends it; only who may call learns what is wrong with it.
     """
     route = request.scope.get("route")
-    if not isinstance(route, APIRoute) or not _asks_for_token(route.dependant):
+    if not isinstance(route, APIRoute) or not _asks(route.dependant, get_claims):
         return None
     try:
-        await get_claims(request, await bearer(request))
-    except NotAuthenticatedError as error:
+        claims = await get_claims(request, await bearer(request))
+        async with asynccontextmanager(get_session)(request) as session:
+            user = await get_current_user(session, claims)
+            if _asks(route.dependant, get_administrator):
+                await get_administrator(request, session, user, await get_origin(request))
+    except MusicDownloaderError as error:
         return await on_known(request, error)
+    except (DBAPIError, PoolTimeoutError) as error:
+        return await on_database(request, error)
     return None
 
 
-def _asks_for_token(dependant: Dependant) -> bool:
-    return dependant.call is get_claims or any(map(_asks_for_token, dependant.dependencies))
+def _asks(dependant: Dependant, whom: Callable[..., object]) -> bool:
+    return dependant.call is whom or any(_asks(each, whom) for each in dependant.dependencies)
 
 
 async def on_database(_request: Request, error: Exception) -> JSONResponse:
