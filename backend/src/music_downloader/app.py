@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     first_admin = _first_admin(settings)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         key = await asyncio.to_thread(signing_key, settings)
         await asyncio.to_thread(password.hash_of_nobody)
         database = connect(settings.sqlalchemy_url, application_name="nas-music web")
@@ -63,7 +63,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         for task in (backstage, listening):
             task.add_done_callback(_tell_if_it_failed)
         try:
-            await _first_wait(ready, backstage)
+            try:
+                await _first_wait(ready, backstage)
+            except ConfigurationError as error:
+                app.state.refused = error  # the server only writes down how it came to this
+                raise
             gc.collect()
             gc.freeze()  # what was loaded for good is not looked through again: that would cost tens of ms
             with _told_to_stop(feed.close):
@@ -154,7 +158,10 @@ async def _backstage(
 
 
 def _tell_if_it_failed(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, ConfigurationError):
+        log.error("service.task_failed", task=task.get_name(), reason=error.detail)
+    elif error is not None:
         log.error("service.task_failed", task=task.get_name(), exc_info=error)
 
 

@@ -137,7 +137,8 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banner: bool) -> None:
-    server = uvicorn.Server(configuration(create_app(settings), host=settings.host, port=settings.port))
+    application = create_app(settings)
+    server = uvicorn.Server(configuration(application, host=settings.host, port=settings.port))
     # uvicorn hands each signal on once it has stopped; by then there is nothing left for it to do.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
@@ -146,6 +147,10 @@ async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banne
         companions.append(asyncio.create_task(_keep_running(postgres)))
     try:
         await server.serve()
+    except SystemExit:
+        if refused := getattr(application.state, "refused", None):
+            raise refused from None
+        raise
     finally:
         for companion in companions:
             companion.cancel()

@@ -30,7 +30,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def nas_music(
-    *arguments: str, folder: Path, within: float = 60, **settings: str
+    *arguments: str | bytes, folder: Path, within: float = 60, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end in `folder`, with these settings and no others."""
     return subprocess.run(

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 from tests.cli.running import BIN, Started, eventually, log_in, nas_music
 
 BACKEND = Path(__file__).resolve().parents[2]
@@ -48,6 +49,23 @@ def test_a_data_folder_open_to_all_stops_the_start_before_anything_is_made(tmp_p
     assert ran.returncode == 2
     assert "chmod o-w" in ran.stderr
     assert list((tmp_path / ".data").iterdir()) == []
+
+
+def test_a_role_that_may_not_bring_the_database_up_to_date_is_told_in_a_sentence(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    role = f"role_{abs(hash(empty_database_url))}"
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'pw'".encode())
+        try:
+            url = make_url(empty_database_url).set(username=role, password="pw")
+            given = {"DATABASE_URL": url.render_as_string(hide_password=False), "DATA_DIRECTORY": "data"}
+            for command in ("migrate", "serve"):
+                ran = nas_music(command, folder=tmp_path, **given, OUTPUT_DIRECTORY="music", PORT="0")
+                assert ran.returncode == 2, ran.stderr
+                assert ran.stderr.splitlines()[-1].startswith("nas-music: The database isn't up to date")
+        finally:
+            connection.execute(f"DROP ROLE {role}".encode())
 
 
 def test_no_secret_is_written_out_however_much_is_logged(tmp_path: Path) -> None:

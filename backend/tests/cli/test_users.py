@@ -95,8 +95,14 @@ def test_a_password_that_is_too_easy_is_refused_in_a_sentence(
     assert ask("SELECT password_hash FROM users WHERE id = 1") == [("x",)]
 
 
-@pytest.mark.parametrize("command", ["promote", "demote", "activate", "deactivate", "reset-password"])
-def test_an_unknown_name_is_one_sentence(run: Run, command: str) -> None:
-    ran = run(command, "nobody", NAS_MUSIC_PASSWORD="another horse entirely")
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *((command, "nobody") for command in ("promote", "demote", "activate", "deactivate")),
+        ("reset-password", b"not in \xff any encoding"),
+    ],
+)
+def test_an_unknown_name_is_one_sentence(run: Run, command: str, name: str | bytes) -> None:
+    ran = run(command, name, NAS_MUSIC_PASSWORD="another horse entirely")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == "nas-music: There is no such account.\n"

@@ -35,7 +35,8 @@ def check_folders(settings: Settings) -> None:
     if others_may_write(data):
         raise ConfigurationError(
             f"Everybody on this machine may write to DATA_DIRECTORY ({data}) and so replace the key; "
-            f"end that with: chmod o-w '{data}'"
+            f"end that with: chmod o-w '{data}'. If it stays open, as on some shares, choose a "
+            "folder on the machine's own disk."
         )
 
 
@@ -67,4 +68,5 @@ def check_kept_secret(path: Path) -> None:
         raise ConfigurationError(
             f"Others on this machine may read the key in {path}; end that with: chmod 600 '{path}', "
             "or remove the file, since they may have read it: a new key is made, and everybody logs in again."
+            " If it stays open, as on some shares, choose a DATA_DIRECTORY on the machine's own disk."
         )

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from music_downloader.errors import ConfigurationError
@@ -20,13 +20,15 @@ OLDEST_POSTGRES = 15
 _LOCK = 0x6E61732D6D757369  # "nas-musi": one advisory lock for all starts on one database
 _WAIT_SECONDS = 120
 _RETRY_SECONDS = 2
+_MAY_NOT = "42501"  # insufficient_privilege
 
 
 def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
     """Bring the database to the newest revision; return whether anything had to be done.
 
     Blocks (call it off the event loop) for at most two minutes while another start migrates. Raises
-    SQLAlchemy's OperationalError where the database is away, ConfigurationError where it is too old.
+    SQLAlchemy's OperationalError where the database is away, ConfigurationError where it is too old or where
+    this role may not change it.
     """
     engine = create_engine(
         url,
@@ -44,6 +46,13 @@ def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
             connection.commit()
             try:
                 return _upgrade_under_lock(connection)
+            except ProgrammingError as error:
+                if getattr(error.orig, "sqlstate", "") != _MAY_NOT:
+                    raise
+                raise ConfigurationError(
+                    "The database isn't up to date, and the role that DATABASE_URL names may not change it; "
+                    "run nas-music migrate with the owner's DATABASE_URL first."
+                ) from error
             finally:
                 connection.rollback()
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})

@@ -35,6 +35,8 @@ async def names_of(session: AsyncSession, user_ids: Iterable[int | None]) -> dic
 
 async def find(session: AsyncSession, name: str) -> User:
     """Return whom a username or an email address means, whatever its case; UserNotFoundError."""
+    if audit.storable(name) != name:  # what the database can't hold is nobody's name
+        raise UserNotFoundError
     folded = func.lower(name)
     user = await session.scalar(
         select(User).where(or_(func.lower(User.username) == folded, func.lower(User.email) == folded))
