@@ -77,6 +77,7 @@ async def test_twelve_registrations_of_one_name_at_once_make_one_account(service
         {"email": "a@" + "b" * 300 + ".org"},
         {"email": "a b@example.org"},
         {"email": "alice@example.org\x00"},
+        {"email": "Alice <alice@example.org>"},
         {"password": "short"},
         {"password": "x" * 129},
         {"password": "nul\x00inside it"},
@@ -118,6 +119,20 @@ async def test_login_takes_a_form_or_json_and_a_name_or_an_address(service: Serv
             assert token["expires_in"] == 30 * 60
     form = {"username": "alice", "password": ALICE["password"], "grant_type": "password", "scope": ""}
     assert (await service.http.post("/auth/login", data=form)).status_code == 200
+
+
+async def test_what_is_too_long_is_told_in_characters(service: Service) -> None:
+    alice = await service.sign_in()
+    answers = [
+        await alice.post("/auth/login", json={"username": "alice", "password": "x" * 129}),
+        await alice.post("/auth/login", json={"username": "x" * 255, "password": "correct horse"}),
+        await alice.post("/api/download", json={"url": "http://a.example/" + "x" * 2048}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 422
+        [error] = answer.json()["errors"]
+        assert error["msg"].startswith("String should have at most")
+        assert error["msg"].endswith("characters")
 
 
 async def test_a_login_is_noted_on_the_account(service: Service) -> None:

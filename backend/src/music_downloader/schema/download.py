@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from music_downloader.config.audio import AudioFormat
 from music_downloader.errors import ErrorCode
 from music_downloader.model import DownloadKind, DownloadStatus
-from music_downloader.schema.base import Incoming, Outgoing, Text, Time
+from music_downloader.schema.base import Incoming, Outgoing, Text, Time, storable
 from music_downloader.schema.paging import PageQuery
 
 URL_LIMIT = 2048
@@ -20,7 +20,11 @@ class DownloadCreate(Incoming):
         json_schema_extra={"examples": [{"url": "https://artist.example/track/song", "format": "best"}]}
     )
 
-    url: Annotated[Text, Field(min_length=1, max_length=URL_LIMIT, description="An http or https URL")]
+    url: Annotated[
+        str,
+        Field(min_length=1, max_length=URL_LIMIT, description="An http or https URL"),
+        AfterValidator(storable),
+    ]
     format: AudioFormat | None = Field(default=None, description="Left out: the service's AUDIO_FORMAT")
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     EmailStr,
     Field,
@@ -17,7 +18,7 @@ from pydantic import (
 
 from music_downloader.auth.strength import weakness
 from music_downloader.errors import InvalidInputError
-from music_downloader.schema.base import Incoming, Outgoing, Text, Time, storable
+from music_downloader.schema.base import Incoming, Outgoing, Time, storable
 
 Username = Annotated[str, StringConstraints(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9._-]+$")]
 Password = Annotated[  # the length first: it is then told in characters
@@ -27,8 +28,14 @@ Password = Annotated[  # the length first: it is then told in characters
 ]
 _PASSWORD: TypeAdapter[str] = TypeAdapter(Password)
 # At a login nothing is said about what a name or a password may look like.
-Identifier = Annotated[Text, Field(min_length=1, max_length=254)]
-GivenPassword = Annotated[Text, Field(min_length=1, max_length=128)]
+Identifier = Annotated[str, Field(min_length=1, max_length=254), AfterValidator(storable)]
+GivenPassword = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(storable)]
+
+
+def _alone(value: object) -> object:
+    if isinstance(value, str) and "<" in value:  # pydantic would take the address out of `Alice <alice@…>`
+        raise ValueError("write the address alone, like alice@example.org")
+    return value
 
 
 class RegisterRequest(Incoming):
@@ -43,7 +50,7 @@ class RegisterRequest(Incoming):
     )
 
     username: Username
-    email: Annotated[EmailStr, Field(max_length=254)]
+    email: Annotated[EmailStr, Field(max_length=254), BeforeValidator(_alone)]
     password: Password
 
     @field_validator("password")
