@@ -54,6 +54,13 @@ async def test_names_and_addresses_are_taken_whatever_their_case(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+async def test_an_address_of_the_households_own_network_is_taken(service: Service) -> None:
+    for number, domain in enumerate(("nas.local", "home.arpa", "music.test", "nas.internal")):
+        body = {**ALICE, "username": f"alice{number}", "email": f"alice@{domain}"}
+        answer = await service.http.post("/auth/register", json=body)
+        assert (answer.status_code, answer.json().get("email")) == (201, body["email"])
+
+
 async def test_twelve_registrations_of_one_name_at_once_make_one_account(service: Service) -> None:
     bodies = [{**ALICE, "email": f"alice{n}@example.org"} for n in range(12)]
     answers = await asyncio.gather(*(service.http.post("/auth/register", json=body) for body in bodies))

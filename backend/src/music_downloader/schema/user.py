@@ -1,7 +1,9 @@
 """Accounts on the wire."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
+import email_validator
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -30,6 +32,12 @@ _PASSWORD: TypeAdapter[str] = TypeAdapter(Password)
 # At a login nothing is said about what a name or a password may look like.
 Identifier = Annotated[str, Field(min_length=1, max_length=254), AfterValidator(storable)]
 GivenPassword = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(storable)]
+
+
+# A household's own network is as good as any: nothing is ever sent there. The library's own way to say so.
+for _domain in ("arpa", "local", "localhost", "test"):
+    with suppress(ValueError):  # it has been said already
+        email_validator.SPECIAL_USE_DOMAIN_NAMES.remove(_domain)
 
 
 def _alone(value: object) -> object:
