@@ -26,6 +26,7 @@ from music_downloader.errors import ConfigurationError, InvalidInputError
 from music_downloader.migration import upgrade_when_reachable
 from music_downloader.model import Download
 from music_downloader.model.database import connect
+from music_downloader.model.reading import Reading
 from music_downloader.route import admin, documentation, download, event, file, problem, system
 from music_downloader.route.forwarding import Forwarding
 from music_downloader.route.middleware import BodyLimit, RequestContext
@@ -54,6 +55,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await asyncio.to_thread(password.hash_of_nobody)
         database = connect(settings.sqlalchemy_url, application_name="nas-music web")
         sessionmaker = async_sessionmaker(database, expire_on_commit=False)
+        reading = Reading(settings.conninfo, application_name="nas-music web, reading")
+        await reading.open()
         ready = asyncio.Event()
         backstage = asyncio.create_task(
             _backstage(settings, sessionmaker, ready, admin=first_admin), name="backstage"
@@ -74,6 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 yield {
                     "settings": settings,
                     "sessionmaker": sessionmaker,
+                    "reading": reading,
                     "signing_key": key,
                     "feed": feed,
                 }
@@ -82,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             backstage.cancel()
             listening.cancel()
             await asyncio.wait({backstage, listening})
+            await reading.close()
             await database.dispose()
 
     app = FastAPI(

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.settings import Settings
 from music_downloader.errors import RecordedError
+from music_downloader.model.reading import Reading
 from music_downloader.service.audit import Origin
 
 
@@ -25,6 +26,11 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
         await session.commit()
 
 
+async def get_reading(request: Request) -> Reading:
+    """Return the connections for statements that only read."""
+    return cast("Reading", request.state.reading)
+
+
 async def get_settings(request: Request) -> Settings:
     """Return the settings that the application was built with."""
     return cast("Settings", request.state.settings)
@@ -40,5 +46,6 @@ async def get_origin(request: Request) -> Origin:
 
 
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+ReadingDep = Annotated[Reading, Depends(get_reading)]
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 OriginDep = Annotated[Origin, Depends(get_origin)]

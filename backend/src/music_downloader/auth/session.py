@@ -1,22 +1,27 @@
 """Sessions: which token is alive, and how it dies."""
 
-from sqlalchemy import bindparam, exists, or_, select
+from sqlalchemy import BigInteger, DateTime, String, bindparam, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.auth.token import TokenClaims
 from music_downloader.errors import InvalidTokenError
 from music_downloader.model import RevokedToken, User
+from music_downloader.model.reading import Prepared, Reading
 from music_downloader.service import audit, feed
 from music_downloader.service.audit import Action, Origin
 
 # Asked with every request, so it is put together once.
 _ALIVE = select(User).where(
-    User.id == bindparam("user_id"),
+    User.id == bindparam("user_id", type_=BigInteger),
     User.is_active,
-    or_(User.tokens_valid_from.is_(None), User.tokens_valid_from <= bindparam("issued_at")),
-    ~exists().where(RevokedToken.jti == bindparam("jti")),
+    or_(
+        User.tokens_valid_from.is_(None),
+        User.tokens_valid_from <= bindparam("issued_at", type_=DateTime(timezone=True)),
+    ),
+    ~exists().where(RevokedToken.jti == bindparam("jti", type_=String)),
 )
+_IS_ALIVE = Prepared(_ALIVE.with_only_columns(User.id))
 
 
 async def user_of(session: AsyncSession, claims: TokenClaims) -> User:
@@ -27,6 +32,14 @@ async def user_of(session: AsyncSession, claims: TokenClaims) -> User:
     if user is None:
         raise InvalidTokenError
     return user
+
+
+async def id_of(reading: Reading, claims: TokenClaims) -> int:
+    """Return the id of the active user that the token stands for; otherwise as `user_of`."""
+    found = await reading.rows(_IS_ALIVE, user_id=claims.user_id, jti=claims.jti, issued_at=claims.issued_at)
+    if not found:
+        raise InvalidTokenError
+    return int(found[0]["id"])
 
 
 async def log_out(session: AsyncSession, user: User, claims: TokenClaims, *, origin: Origin) -> None:

@@ -1,12 +1,14 @@
 """Running the migrations so that any number of starts at once do it once."""
 
 import asyncio
+import time
 
 import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -21,6 +23,7 @@ _LOCK = 0x6E61732D6D757369  # "nas-musi": one advisory lock for all starts on on
 _WAIT_SECONDS = 120
 _RETRY_SECONDS = 2
 _MAY_NOT = "42501"  # insufficient_privilege
+_ASK_AGAIN_SECONDS = 0.2
 
 
 def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
@@ -42,8 +45,8 @@ def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
                 return False
             connection.rollback()
             connection.execute(text(f"SET lock_timeout = '{_WAIT_SECONDS}s'"))
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
             connection.commit()
+            _lock(connection)
             try:
                 return _upgrade_under_lock(connection)
             except ProgrammingError as error:
@@ -76,6 +79,20 @@ def is_current(connection: Connection) -> bool:
     """Tell whether the database already has the newest revision."""
     heads = set(ScriptDirectory.from_config(_config()).get_heads())
     return set(MigrationContext.configure(connection).get_current_heads()) == heads
+
+
+def _lock(connection: Connection) -> None:
+    """Take the lock by asking for it again and again.
+
+    Whoever waits in the database holds a snapshot, and an index that is built concurrently waits for those.
+    """
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
+        connection.rollback()
+        if time.monotonic() > deadline:
+            raise OperationalError(None, None, LockNotAvailable("another start is migrating the database"))
+        time.sleep(_ASK_AGAIN_SECONDS)
+    connection.commit()
 
 
 def _upgrade_under_lock(connection: Connection) -> bool:

@@ -2,6 +2,7 @@
 
 from music_downloader.model.audit import AuditLog, Outcome
 from music_downloader.model.base import Base
+from music_downloader.model.counted import ANY, EVERYBODY, counted_blocks, counted_changes
 from music_downloader.model.download import ACTIVE, Download, DownloadKind, DownloadStatus
 from music_downloader.model.throttle import Throttle
 from music_downloader.model.track import Track
@@ -9,6 +10,8 @@ from music_downloader.model.user import RevokedToken, User, after_every_session
 
 __all__ = [
     "ACTIVE",
+    "ANY",
+    "EVERYBODY",
     "AuditLog",
     "Base",
     "Download",
@@ -20,4 +23,6 @@ __all__ = [
     "Track",
     "User",
     "after_every_session",
+    "counted_blocks",
+    "counted_changes",
 ]

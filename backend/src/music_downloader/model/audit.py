@@ -26,6 +26,7 @@ class AuditLog(Base):
         Index("ix_audit_logs_newest", text("created_at DESC"), text("id DESC")),
         Index("ix_audit_logs_user", "user_id", text("created_at DESC"), text("id DESC")),
         Index("ix_audit_logs_action", "action", text("created_at DESC"), text("id DESC")),
+        Index("ix_audit_logs_user_action", "user_id", "action", text("created_at DESC"), text("id DESC")),
     )
 
     id: Mapped[Id]

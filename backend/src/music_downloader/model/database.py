@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_SECONDS = 3
-_POOL_TIMEOUT_SECONDS = 4
+POOL_TIMEOUT_SECONDS = 4
 _PATIENCE_SECONDS = 5.0
 _GRACE_SECONDS = 1.0  # the server itself ends a statement before
 
@@ -46,31 +46,44 @@ def _hang_up(descriptor: int) -> None:
         ours.shutdown(socket.SHUT_RDWR)  # whoever waits for it hears at once that the connection is closed
 
 
-def connect(
-    url: URL, *, application_name: str, pool_size: int = 5, patience: float = _PATIENCE_SECONDS
-) -> AsyncEngine:
-    """Return an engine whose every wait ends: for a place in the pool, a connection, a statement.
-
-    `patience` is how many seconds a statement may take.
-
-    Connections are not tried before each use: when the database has restarted, the first to find out throws
-    all old connections away, at the price of its own 503.
-    """
+def patient(patience: float = _PATIENCE_SECONDS) -> type[psycopg.AsyncConnection[Any]]:
+    """Return the kind of connection that waits that many seconds for an answer, and no longer."""
 
     class Connection(_Connection):
         pass
 
     Connection.patience = patience
+    return Connection
+
+
+def options(*, application_name: str, patience: float = _PATIENCE_SECONDS) -> dict[str, Any]:
+    """Return what every connection of ours is opened with."""
+    return {
+        **KEEPALIVE,
+        "application_name": application_name,
+        "options": f"-c statement_timeout={int(patience * 1000)} -c timezone=UTC",
+    }
+
+
+def connect(
+    url: URL, *, application_name: str, pool_size: int = 5, patience: float = _PATIENCE_SECONDS
+) -> AsyncEngine:
+    """Return an engine whose every wait ends: for a place in the pool, a connection, a statement.
+
+    `pool_size` is how many connections are used as a rule, and twice as many may be. `patience` is how many
+    seconds a statement may take.
+
+    Connections are not tried before each use: when the database has restarted, the first to find out throws
+    all old connections away, at the price of its own 503.
+    """
     return create_async_engine(
         url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_timeout=_POOL_TIMEOUT_SECONDS,
+        pool_size=2 * pool_size,  # all are kept: opening one more and closing it again costs ten statements
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_SECONDS,
         hide_parameters=True,  # an error is logged, and what was in the statement may be a secret
         connect_args={
-            **KEEPALIVE,
-            "async_creator_fn": Connection.connect,
-            "application_name": application_name,
-            "options": f"-c statement_timeout={int(patience * 1000)} -c timezone=UTC",
+            **options(application_name=application_name, patience=patience),
+            "async_creator_fn": patient(patience).connect,
         },
     )

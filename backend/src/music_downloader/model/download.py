@@ -30,6 +30,12 @@ class DownloadKind(StrEnum):
 
 
 ACTIVE = (DownloadStatus.PENDING, DownloadStatus.IN_PROGRESS)
+# What people search in, in one text. The character between the parts can't be searched for.
+SEPARATOR = "\x1f"
+SEARCHED = (
+    "lower(url || chr(31) || coalesce(title, '') || chr(31) || coalesce(artist, '')"
+    " || chr(31) || coalesce(album, ''))"
+)
 _ACTIVE_SUBMISSION = text("status IN ('pending', 'in-progress') AND parent_id IS NULL")
 
 
@@ -57,6 +63,32 @@ class Download(Base):
             text("created_at DESC"),
             text("id DESC"),
             postgresql_where=text("parent_id IS NULL"),
+        ),
+        Index(
+            "ix_download_history_user_status",
+            "user_id",
+            "status",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("parent_id IS NULL"),
+        ),
+        Index(
+            "ix_download_history_newest",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("parent_id IS NULL"),
+        ),
+        Index(
+            "ix_download_history_status",
+            "status",
+            text("created_at DESC"),
+            text("id DESC"),
+            postgresql_where=text("parent_id IS NULL"),
+        ),
+        Index(
+            "ix_download_history_search",
+            text(f"({SEARCHED}) gin_trgm_ops"),
+            postgresql_using="gin",
         ),
         Index(
             "ix_download_history_parent",

@@ -35,6 +35,7 @@ def after_every_session(now: datetime) -> ColumnElement[datetime]:
 
 Index("uq_users_username_lower", func.lower(User.username), unique=True)
 Index("uq_users_email_lower", func.lower(User.email), unique=True)
+Index("ix_users_newest", User.created_at.desc(), User.id.desc())
 
 
 class RevokedToken(Base):

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from music_downloader.auth.caller import Administrator
-from music_downloader.dependencies import OriginDep, SessionDep
+from music_downloader.dependencies import OriginDep, ReadingDep, SessionDep
 from music_downloader.model import User
 from music_downloader.route.paging import link_pages
 from music_downloader.route.parameter import UserId
@@ -18,7 +18,6 @@ from music_downloader.schema.admin import (
     OwnedDownloadQuery,
     OwnedDownloadRead,
 )
-from music_downloader.schema.download import DownloadRead
 from music_downloader.schema.paging import PageQuery
 from music_downloader.schema.problem import responses
 from music_downloader.schema.user import UserChange, UserPage, UserRead
@@ -80,12 +79,12 @@ async def list_downloads(
     query: Annotated[OwnedDownloadQuery, Query()],
     request: Request,
     response: Response,
-    session: SessionDep,
+    reading: ReadingDep,
     _administrator: Administrator,
 ) -> OwnedDownloadPage:
     """Return one page of what everybody submitted, or with `parent_id` the tracks of a collection."""
     page = await history.list_everybodys(
-        session,
+        reading,
         number=query.page,
         size=query.per_page,
         user_id=query.user_id,
@@ -93,17 +92,9 @@ async def list_downloads(
         search=query.q,
         parent_id=query.parent_id,
     )
-    names = await people.names_of(session, (download.user_id for download in page.rows))
     link_pages(request, response, page)
     return OwnedDownloadPage(
-        downloads=[
-            OwnedDownloadRead(
-                **dict(DownloadRead.model_validate(download)),
-                user_id=download.user_id,
-                username=names[download.user_id],
-            )
-            for download in page.rows
-        ],
+        downloads=[OwnedDownloadRead.model_validate(row) for row in page.rows],
         total=page.total,
         page=page.number,
         per_page=page.size,
@@ -116,12 +107,12 @@ async def list_audit_logs(
     query: Annotated[AuditQuery, Query()],
     request: Request,
     response: Response,
-    session: SessionDep,
+    reading: ReadingDep,
     _administrator: Administrator,
 ) -> AuditPage:
     """Return one page of what has happened, by whom, of what kind and when."""
     page = await audit.list_page(
-        session,
+        reading,
         number=query.page,
         size=query.per_page,
         user_id=query.user_id,
@@ -129,24 +120,9 @@ async def list_audit_logs(
         since=query.since,
         until=query.until,
     )
-    names = await people.names_of(session, (entry.user_id for entry in page.rows))
     link_pages(request, response, page)
     return AuditPage(
-        audit_logs=[
-            AuditRead(
-                id=entry.id,
-                user_id=entry.user_id,
-                username=names.get(entry.user_id or 0),
-                action=entry.action,
-                resource=entry.resource,
-                outcome=entry.outcome,
-                details=entry.details,
-                ip_address=entry.ip_address,
-                user_agent=entry.user_agent,
-                created_at=entry.created_at,
-            )
-            for entry in page.rows
-        ],
+        audit_logs=[AuditRead.model_validate(row) for row in page.rows],
         total=page.total,
         page=page.number,
         per_page=page.size,

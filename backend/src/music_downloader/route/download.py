@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from music_downloader.auth.caller import CurrentUser
-from music_downloader.dependencies import OriginDep, SessionDep, SettingsDep
+from music_downloader.auth.caller import CallerId, CurrentUser
+from music_downloader.dependencies import OriginDep, ReadingDep, SessionDep, SettingsDep
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.model import Download
 from music_downloader.route.paging import link_pages
@@ -63,13 +63,13 @@ async def list_downloads(
     query: Annotated[DownloadQuery, Query()],
     request: Request,
     response: Response,
-    session: SessionDep,
-    user: CurrentUser,
+    reading: ReadingDep,
+    user_id: CallerId,
 ) -> DownloadPage:
     """Return one page of what you submitted, or with `parent_id` the tracks of a collection."""
     page = await history.list_page(
-        session,
-        user=user,
+        reading,
+        user_id=user_id,
         number=query.page,
         size=query.per_page,
         status=query.status,
@@ -78,7 +78,7 @@ async def list_downloads(
     )
     link_pages(request, response, page)
     return DownloadPage(
-        downloads=[DownloadRead.model_validate(download) for download in page.rows],
+        downloads=[DownloadRead.model_validate(row) for row in page.rows],
         total=page.total,
         page=page.number,
         per_page=page.size,

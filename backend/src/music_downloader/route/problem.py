@@ -4,12 +4,14 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
+import psycopg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from psycopg.errors import UndefinedTable
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import InterfaceError as DatabaseInterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -46,7 +48,10 @@ STATUS_OF: dict[type[MusicDownloaderError], int] = {
     ServiceUnavailableError: 503,
 }
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "60"}, 503: {"Retry-After": "5"}}
-_DATABASE_AWAY = (OperationalError, DatabaseInterfaceError, PoolTimeoutError)
+_DATABASE_AWAY = (
+    *(OperationalError, DatabaseInterfaceError, PoolTimeoutError),
+    *(psycopg.OperationalError, psycopg.InterfaceError, UndefinedTable),  # where no session stands between
+)
 _FIELD_MESSAGE_LIMIT = 300
 _FIELD_NAME_LIMIT = 64  # the name of a field that we don't know is theirs, not ours
 _MOST_FIELDS = 50
@@ -166,7 +171,7 @@ def _asks(dependant: Dependant, whom: Callable[..., object]) -> bool:
 
 async def on_database(_request: Request, error: Exception) -> JSONResponse:
     """Answer 503 while the database is away or not migrated yet; anything else of it is a bug of ours."""
-    missing_table = isinstance(error, ProgrammingError) and getattr(error.orig, "sqlstate", "") == "42P01"
+    missing_table = isinstance(error, ProgrammingError) and isinstance(error.orig, UndefinedTable)
     cut_off = isinstance(error, DBAPIError) and error.connection_invalidated
     if not (isinstance(error, _DATABASE_AWAY) or missing_table or cut_off):
         raise error
@@ -180,4 +185,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(DBAPIError, on_database)
+    app.add_exception_handler(psycopg.Error, on_database)
     app.add_exception_handler(PoolTimeoutError, on_database)

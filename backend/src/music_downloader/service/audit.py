@@ -6,21 +6,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from music_downloader.model import AuditLog, Outcome
-from music_downloader.service.page import Page, read_page
+from music_downloader.model import AuditLog, Outcome, User
+from music_downloader.model.reading import Reading
+from music_downloader.service.counted import AUDIT, Columns, read
+from music_downloader.service.page import Page
 
 _USER_AGENT_LIMIT = 500
 _RESOURCE_LIMIT = 100
 _VALUE_LIMIT = 2048
 _MOST_VALUES = 50
-_INSERT = insert(
-    cast("Table", AuditLog.__table__)
-)  # plain rows: nothing is read back, so no objects are made
+_entries = cast("Table", AuditLog.__table__)
+_COLUMNS = Columns(
+    table=AuditLog,
+    chosen=[*_entries.c, User.username],
+    joined=_entries.outerjoin(User.__table__, AuditLog.user_id == User.id),
+)
+_INSERT = insert(_entries)  # plain rows: nothing is read back, so no objects are made
 _UNSTORABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -78,7 +84,7 @@ def _bounded(value: object) -> object:
 
 
 async def list_page(
-    session: AsyncSession,
+    reading: Reading,
     *,
     number: int,
     size: int,
@@ -86,18 +92,22 @@ async def list_page(
     action: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Page[AuditLog]:
-    """Return one page of the log, newest first: from `since` on, and before `until`."""
-    chosen = select(AuditLog)
-    if user_id is not None:
-        chosen = chosen.where(AuditLog.user_id == user_id)
-    if action is not None:
-        chosen = chosen.where(AuditLog.action == action)
-    if since is not None:
-        chosen = chosen.where(AuditLog.created_at >= since)
-    if until is not None:
-        chosen = chosen.where(AuditLog.created_at < until)
-    return await read_page(session, chosen, of=AuditLog, number=number, size=size)
+) -> Page[dict[str, Any]]:
+    """Return one page of the log, newest first: from `since` on, and before `until`.
+
+    Each row has the `username` as well.
+    """
+    return await read(
+        reading,
+        AUDIT,
+        _COLUMNS,
+        number=number,
+        size=size,
+        user_id=user_id,
+        word=action,
+        since=since,
+        until=until,
+    )
 
 
 async def record(

@@ -1,11 +1,58 @@
 """Reading the history: what a user may see, one download, a page of them or of everybody's."""
 
-from sqlalchemy import Select, or_, select
+import re
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Select,
+    SQLColumnExpression,
+    String,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.errors import DownloadNotFoundError
-from music_downloader.model import Download, DownloadStatus, User
-from music_downloader.service.page import Page, read_page
+from music_downloader.model import Download, DownloadKind, DownloadStatus, User
+from music_downloader.model.download import SEARCHED, SEPARATOR
+from music_downloader.model.reading import Prepared, Reading
+from music_downloader.service.counted import DOWNLOADS, Columns, of_rows, read, with_total
+from music_downloader.service.page import Page, page_of
+
+_ITEMS = case(
+    (
+        Download.kind == DownloadKind.COLLECTION,
+        func.jsonb_build_object(
+            "total",
+            func.coalesce(Download.items_total, 0),
+            "completed",
+            func.coalesce(Download.items_completed, 0),
+            "failed",
+            func.coalesce(Download.items_failed, 0),
+        ),
+    )
+)
+_SHOWN: list[SQLColumnExpression[Any]] = [
+    *(Download.id, Download.url, Download.kind, Download.parent_id, Download.status, Download.title),
+    *(Download.artist, Download.album, Download.album_artist, Download.track_number, Download.duration),
+    *(Download.format, Download.codec, Download.bitrate, Download.file_path, Download.file_size),
+    *(Download.progress, _ITEMS.label("items"), Download.error_code, Download.error_message),
+    *(Download.attempts, Download.created_at, Download.updated_at, Download.started_at),
+    Download.completed_at,
+]
+_LIKE_SIGNS = re.compile(r"[\\%_]")
+_downloads = Download.__table__
+_OWN = Columns(table=Download, chosen=_SHOWN, joined=_downloads)
+_EVERYBODYS = Columns(
+    table=Download,
+    chosen=[*_SHOWN, Download.user_id, User.username],
+    joined=_downloads.join(User.__table__, Download.user_id == User.id),
+)
 
 
 def visible_to(user: User) -> Select[Download]:
@@ -22,25 +69,33 @@ async def get(session: AsyncSession, *, user: User, download_id: int) -> Downloa
 
 
 async def list_page(
-    session: AsyncSession,
+    reading: Reading,
     *,
-    user: User,
+    user_id: int,
     number: int,
     size: int,
     status: DownloadStatus | None = None,
     search: str = "",
     parent_id: int | None = None,
-) -> Page[Download]:
+) -> Page[dict[str, Any]]:
     """Return one page of a user's, newest first; beyond the last page it is empty.
 
     Without `parent_id` it holds what was submitted, with it the tracks of that collection.
     """
-    chosen = _chosen(visible_to(user), status=status, search=search, parent_id=parent_id)
-    return await read_page(session, chosen, of=Download, number=number, size=size)
+    return await _page(
+        reading,
+        _OWN,
+        number=number,
+        size=size,
+        user_id=user_id,
+        status=status,
+        search=search,
+        parent_id=parent_id,
+    )
 
 
 async def list_everybodys(
-    session: AsyncSession,
+    reading: Reading,
     *,
     number: int,
     size: int,
@@ -48,30 +103,82 @@ async def list_everybodys(
     status: DownloadStatus | None = None,
     search: str = "",
     parent_id: int | None = None,
-) -> Page[Download]:
-    """Return one page of everybody's, or of one user's, for an administrator; otherwise as `list_page`."""
-    everybodys = select(Download)
-    if user_id is not None:
-        everybodys = everybodys.where(Download.user_id == user_id)
-    chosen = _chosen(everybodys, status=status, search=search, parent_id=parent_id)
-    return await read_page(session, chosen, of=Download, number=number, size=size)
+) -> Page[dict[str, Any]]:
+    """Return one page of everybody's, or of one user's, for an administrator; otherwise as `list_page`.
 
-
-def _chosen(
-    among: Select[Download], *, status: DownloadStatus | None, search: str, parent_id: int | None
-) -> Select[Download]:
-    chosen = among.where(
-        Download.parent_id.is_(None) if parent_id is None else Download.parent_id == parent_id
+    Each row also says whose it is: `user_id` and `username`.
+    """
+    return await _page(
+        reading,
+        _EVERYBODYS,
+        number=number,
+        size=size,
+        user_id=user_id,
+        status=status,
+        search=search,
+        parent_id=parent_id,
     )
-    if status is not None:
-        chosen = chosen.where(Download.status == status)
-    if search:
-        chosen = chosen.where(
-            or_(
-                *(
-                    column.icontains(search, autoescape=True)
-                    for column in (Download.title, Download.artist, Download.album, Download.url)
-                )
-            )
-        )
-    return chosen
+
+
+async def _page(
+    reading: Reading,
+    columns: Columns,
+    *,
+    number: int,
+    size: int,
+    user_id: int | None,
+    status: DownloadStatus | None,
+    search: str,
+    parent_id: int | None,
+) -> Page[dict[str, Any]]:
+    word = status.value if status else None
+    if not search and parent_id is None:
+        return await read(reading, DOWNLOADS, columns, number=number, size=size, user_id=user_id, word=word)
+    if SEPARATOR in search:
+        return Page(rows=[], total=0, number=number, size=size)
+    statement = _matching(
+        columns,
+        by_user=user_id is not None,
+        by_status=status is not None,
+        by_search=bool(search),
+        by_parent=parent_id is not None,
+    )
+    found = await reading.rows(
+        statement,
+        user_id=user_id,
+        status=word,
+        pattern="%" + _LIKE_SIGNS.sub(r"\\\g<0>", search) + "%",
+        parent_id=parent_id,
+        size=size,
+        offset=(number - 1) * size,
+    )
+    return page_of(found, number=number, size=size)
+
+
+@lru_cache
+def _matching(
+    columns: Columns, *, by_user: bool, by_status: bool, by_search: bool, by_parent: bool
+) -> Prepared:
+    """Return the statement for what can't be counted beforehand: it finds all that match, once.
+
+    The server plans it anew each time: how many match a word is another question for every word.
+    """
+    matching = select(Download.id, Download.created_at)
+    parent_id = bindparam("parent_id", type_=BigInteger)
+    matching = matching.where(Download.parent_id == parent_id if by_parent else Download.parent_id.is_(None))
+    if by_user:
+        matching = matching.where(Download.user_id == bindparam("user_id", type_=BigInteger))
+    if by_status:
+        matching = matching.where(Download.status == bindparam("status", type_=String))
+    if by_search:
+        text = literal_column(SEARCHED, String)
+        matching = matching.where(text.like(func.lower(bindparam("pattern", type_=String))))
+    found = matching.cte("matching")
+    ids = (
+        select(found.c.id)
+        .order_by(found.c.created_at.desc(), found.c.id.desc())
+        .limit(bindparam("size", type_=BigInteger))
+        .offset(bindparam("offset", type_=BigInteger))
+    )
+    total = select(func.count()).select_from(found).scalar_subquery()
+    return Prepared(with_total(total, of_rows(columns, ids)), plan_anew=True)

@@ -1,14 +1,14 @@
 """Long lists in pages, all alike: newest first, counted from 1, with the total over all pages."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from music_downloader.model import AuditLog, Download, User
+from music_downloader.model import User
 
-Row = TypeVar("Row", User, Download, AuditLog)
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,12 +26,16 @@ class Page(Generic[Row]):
         return -(-self.total // self.size)
 
 
-async def read_page(
-    session: AsyncSession, chosen: Select[Row], *, of: type[Row], number: int, size: int
-) -> Page[Row]:
-    """Return one page of what is chosen among the rows `of` a table; beyond the last page it is empty."""
-    total = await session.scalar(select(func.count()).select_from(chosen.subquery()))
-    rows = await session.scalars(
-        chosen.order_by(of.created_at.desc(), of.id.desc()).limit(size).offset((number - 1) * size)
-    )
+def page_of(found: list[dict[str, Any]], *, number: int, size: int) -> Page[dict[str, Any]]:
+    """Return what one statement found: rows that all say the `total`, or one without an id."""
+    total = int(found[0]["total"])
+    rows = [row for row in found if row["id"] is not None]
+    return Page(rows=rows, total=total, number=number, size=size)
+
+
+async def read_page(session: AsyncSession, *, number: int, size: int) -> Page[User]:
+    """Return one page of all accounts, which are few enough to be counted each time."""
+    total = await session.scalar(select(func.count()).select_from(User))
+    newest = select(User).order_by(User.created_at.desc(), User.id.desc())
+    rows = await session.scalars(newest.limit(size).offset((number - 1) * size))
     return Page(rows=list(rows), total=total or 0, number=number, size=size)

@@ -1,6 +1,5 @@
 """What an administrator does with accounts: list them, let them in, keep them out, hand the role on."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import func, or_, select, update
@@ -23,14 +22,7 @@ _FRESH = {"populate_existing": True}
 
 async def list_page(session: AsyncSession, *, number: int, size: int) -> Page[User]:
     """Return one page of all accounts, newest first; beyond the last page it is empty."""
-    return await read_page(session, select(User), of=User, number=number, size=size)
-
-
-async def names_of(session: AsyncSession, user_ids: Iterable[int | None]) -> dict[int, str]:
-    """Return the usernames that belong to these ids."""
-    wanted = {user_id for user_id in user_ids if user_id is not None}
-    found = await session.execute(select(User.id, User.username).where(User.id.in_(wanted)))
-    return {row.id: row.username for row in found}
+    return await read_page(session, number=number, size=size)
 
 
 async def find(session: AsyncSession, name: str) -> User:

@@ -1,0 +1,80 @@
+"""Reading many rows at the least cost: plain rows from a pool of connections of its own, one statement each.
+
+A session makes an object of every row and a transaction of every look. For long lists that are asked for all
+day, both are most of what an answer costs. Statements are still written with the models, and rendered once.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql.psycopg import dialect
+
+from music_downloader.model.database import POOL_TIMEOUT_SECONDS, options, patient
+
+_DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
+_SIZE = 8
+# How long to go on trying by itself; after that, it is tried again whenever somebody asks.
+_RECONNECT_SECONDS = 5
+
+
+class Prepared:
+    """A statement rendered for the driver, with the values that are always the same.
+
+    With `plan_anew`, the server plans it for the very values of each call, rather than once for all.
+    """
+
+    def __init__(self, statement: Select[*tuple[Any, ...]], *, plan_anew: bool = False) -> None:
+        compiled = statement.compile(dialect=_DIALECT)
+        self.sql = str(compiled).encode()
+        self.prepare = not plan_anew
+        self._constants = compiled.params
+
+    def parameters(self, given: Mapping[str, object]) -> dict[str, object]:
+        """Return every value that a call needs; what isn't given stays NULL or as the statement has it."""
+        return {**self._constants, **given}
+
+
+class Reading:
+    """Connections that only read, each statement in a snapshot of its own and with nothing to commit."""
+
+    def __init__(self, conninfo: str, *, application_name: str) -> None:
+        self._pool = AsyncConnectionPool(
+            conninfo,
+            connection_class=patient(),
+            min_size=1,
+            max_size=_SIZE,
+            timeout=POOL_TIMEOUT_SECONDS,
+            reconnect_timeout=_RECONNECT_SECONDS,
+            open=False,
+            kwargs={
+                **options(application_name=application_name),
+                "autocommit": True,
+                "row_factory": dict_row,
+            },
+        )
+
+    async def open(self) -> None:
+        """Begin to connect; a database that is away is no fault yet."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def rows(self, statement: Prepared, **parameters: object) -> list[DictRow]:
+        """Return all rows, each by the names of its columns. Raises psycopg's errors."""
+        values = statement.parameters(parameters)
+        try:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(statement.sql, values, prepare=statement.prepare)
+                return await cursor.fetchall()
+        except psycopg.OperationalError as error:
+            if (
+                getattr(error, "sqlstate", None) is None
+            ):  # no answer at all: the other connections may be dead
+                await self._pool.check()
+            raise
