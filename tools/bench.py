@@ -19,16 +19,18 @@ from typing import Any
 import egress_race
 import feeds
 import gauges
+import long_history
 import races
 import rig
 
-SECTIONS = ("passthrough", "mp3", "source", "collection", "latency", "memory", "egress")
+SECTIONS = ("passthrough", "mp3", "source", "collection", "latency", "memory", "egress", "history")
 SLOW = {"delay": 0.15, "rate": 1_500_000.0}
 MIB = 1024**2
 # What the service is held to: ratios of wall times, milliseconds, and MiB.
 MOST_OF_YT_DLP, MOST_OF_BARE, MOST_OF_BARE_MP3 = 0.12, 2.0, 1.08
 MOST_OF_ONE_CALL, MOST_GROWTH = 0.8, 1.10
 ANSWER_P99, START_P50, START_P99 = 25.0, 15.0, 50.0
+LEAST_OF_PAGE_1, LEAST_OF_LAST_PAGE = 0.6, 0.5
 MOST_OF_DIRECT, MORE_FOR_SMALL, PROXY = 6.0, 10.0, 25.0
 IDLE, TWO_RUNNING = 250, 400
 
@@ -73,6 +75,7 @@ class Bench:
             "latency": self.latency,
             "memory": self.memory,
             "egress": self.egress,
+            "history": self.history,
         }
 
     def passthrough(self) -> dict[str, Any]:
@@ -186,6 +189,29 @@ class Bench:
         print(f"  time over a direct fetch: {found['wall_ratio']:.2f}")
         return found
 
+    def history(self) -> dict[str, Any]:
+        """Page through a long history."""
+        options = self._options
+        found = long_history.run(
+            self._folder / "history",
+            rows=options.rows,
+            entries=5 * options.rows,
+            rounds=options.rounds,
+            seconds=3,
+        )
+        print(
+            f"\nhistory: {options.rows} rows of one user, {5 * options.rows} audit entries      ms     total"
+        )
+        for name, look in found["looks"].items():
+            print(f"  {name:<38}{look['ms']:30.1f}{look['total']:10}")
+        print("  in SQL alone, ms: " + ", ".join(f"{name} {ms:.1f}" for name, ms in found["queries"].items()))
+        for name, race in found["races"].items():
+            said = f"{race.ours:.0f} answers a second, the bare route {race.bare:.0f}"
+            print(f"  {name:<38}{said}: {race.ratio:.2f}")
+        _least("page 1 over the bare route", found["races"]["page 1"].ratio, LEAST_OF_PAGE_1)
+        _least("the last page over the bare route", found["races"]["the last page"].ratio, LEAST_OF_LAST_PAGE)
+        return {**found, "races": {name: asdict(race) for name, race in found["races"].items()}}
+
     def _tracks(self, suffix: str, *, number: int | None = None) -> tuple[Path, list[str]]:
         """Return a folder and the names of `number` tracks in it, as many as the options say by default."""
         number = number or self._options.tracks
@@ -213,6 +239,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--items", type=int, default=200, help="how many tracks the collection has")
     parser.add_argument("--submissions", type=int, default=200, help="how many for latency")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="how long the history is")
     parser.add_argument("--only", type=_sections, default=SECTIONS, help=",".join(SECTIONS))
     parser.add_argument("--slow", action="store_true", help="a source of 150 ms and 1.5 MB/s a connection")
     parser.add_argument("--thorough", action="store_true", help="yt-dlp one at a time as well")
@@ -292,6 +319,10 @@ def _say_collection(
 
 def _target(what: str, value: float, most: float) -> None:
     print(f"  -> {what}: {value:.3g}, at most {most:g}: {'met' if value <= most else 'MISSED'}")
+
+
+def _least(what: str, value: float, least: float) -> None:
+    print(f"  -> {what}: {value:.3g}, at least {least:g}: {'met' if value >= least else 'MISSED'}")
 
 
 def _tell(words: str) -> None:

@@ -74,7 +74,7 @@ def source(folder: Path, *, delay: float = 0.0, rate: float | None = None) -> It
     """Serve `folder` at the yielded address; answers wait `delay` seconds, `rate` is in bytes a second."""
     command = [sys.executable, str(TOOLS / "source.py"), str(folder), f"--delay={delay}"]
     command += [f"--rate={rate}"] if rate else []
-    with _process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         if process.stdout is None or not (port := process.stdout.readline().strip()):
             raise RigError("The source didn't start.")
         yield f"http://127.0.0.1:{port.decode()}"
@@ -108,7 +108,7 @@ def service(folder: Path, **settings: object) -> Iterator[Service]:
     command = [str(BIN / "nas-music"), "serve", "--standalone", "--with-parent"]
     with (
         log.open("wb") as out,
-        _process(command, cwd=folder, env=environment(folder, **chosen), stdout=out, stderr=out) as process,
+        running(command, cwd=folder, env=environment(folder, **chosen), stdout=out, stderr=out) as process,
     ):
         address = _address(log, process)
         _await_worker(address, log, process)
@@ -146,7 +146,7 @@ def _last_words(log: Path) -> str:
 
 
 @contextmanager
-def _process(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 - Popen's own
+def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 - Popen's own
     """Run a process while the block runs; a session of its own keeps Ctrl-C from ending it under us."""
     options = {"stdin": subprocess.DEVNULL, "env": environment(Path("/")), **options}
     with subprocess.Popen(command, start_new_session=True, **options) as process:

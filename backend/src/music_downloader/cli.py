@@ -31,13 +31,14 @@ from music_downloader.migration import upgrade, upgrade_when_reachable
 from music_downloader.model.database import connect
 from music_downloader.postgres import EmbeddedPostgres
 from music_downloader.service import cleanup as cleanup_service
-from music_downloader.service import health, throttle
+from music_downloader.service import counting, health, throttle
 from music_downloader.serving.server import configuration
 from music_downloader.worker import run_worker
 
 log = structlog.stdlib.get_logger(__name__)
 
 _LOOK_EVERY_SECONDS = 1
+_RECOUNT_SECONDS = 1800.0
 _NO_SUCH_TABLE = "42P01"
 
 cli = typer.Typer(
@@ -215,8 +216,14 @@ def migrate() -> None:
 
 
 @cli.command()
-def cleanup() -> None:
+def cleanup(
+    *,
+    recount: Annotated[bool, typer.Option(help="Count all lists anew as well, from their rows.")] = False,
+) -> None:
     """Remove expired tokens and counts, as the worker does every quarter of an hour."""
+    if recount:
+        in_transaction(counting.recount, patience=_RECOUNT_SECONDS)
+        typer.echo("Counted every list anew.")
 
     async def remove(session: AsyncSession) -> int:
         await throttle.remove_expired(session)

@@ -20,6 +20,7 @@ FINISH = "music:finish_collection"
 MEASURE_ALBUMS = "music:measure_albums"
 CLEAN_UP = "music:clean_up"
 RESCUE = "music:rescue"
+FOLD = "music:fold"
 
 # Nobody waits for a gain, and who looks at a file that has just come finds it unchanged for a moment.
 MEASURE_AFTER_SECONDS = 5.0

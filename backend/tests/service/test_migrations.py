@@ -21,8 +21,8 @@ from music_downloader.auth import session as tokens
 from music_downloader.auth.token import TokenClaims
 from music_downloader.errors import InvalidTokenError
 from music_downloader.migration import upgrade
-from music_downloader.model import AuditLog, Base, User
-from music_downloader.service import cleanup, history, throttle
+from music_downloader.model import AuditLog, Base
+from music_downloader.service import cleanup, throttle
 
 OURS = {"users", "download_history", "token_blacklist", "audit_logs", "tracks", "throttles"}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -249,21 +249,6 @@ async def plans(database: AsyncEngine, work: Callable[[AsyncSession], Any]) -> l
             "\n".join((await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)).scalars())
             for statement, parameters in sent
         ]
-
-
-async def test_a_users_history_is_read_newest_first_from_an_index(database: AsyncEngine) -> None:
-    [_count, page] = await plans(
-        database, lambda session: history.list_page(session, user=User(id=1), number=1, size=10)
-    )
-    assert "ix_download_history_user_newest" in page
-    assert "Sort" not in page
-
-
-async def test_a_collections_tracks_are_found_by_an_index(database: AsyncEngine) -> None:
-    [_count, page] = await plans(
-        database, lambda session: history.list_page(session, user=User(id=1), number=1, size=10, parent_id=7)
-    )
-    assert "Index Cond: (parent_id = " in page
 
 
 async def test_a_revoked_token_is_looked_up_by_its_jti(database: AsyncEngine) -> None:

@@ -11,15 +11,20 @@ from music_downloader.errors import RecordedError
 from music_downloader.model.database import connect
 
 T = TypeVar("T")
+PATIENCE = 5.0
 
 
-def in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-    """Do the work on the database that the settings name; commit it, or only what tells of its refusal."""
-    return asyncio.run(_work(work))
+def in_transaction(work: Callable[[AsyncSession], Awaitable[T]], *, patience: float = PATIENCE) -> T:
+    """Do the work on the database that the settings name; commit it, or only what tells of its refusal.
+
+    A statement may take `patience` seconds.
+    """
+    return asyncio.run(_work(work, patience))
 
 
-async def _work(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-    database = connect(load_settings().sqlalchemy_url, application_name="nas-music", pool_size=1)
+async def _work(work: Callable[[AsyncSession], Awaitable[T]], patience: float) -> T:
+    url = load_settings().sqlalchemy_url
+    database = connect(url, application_name="nas-music", pool_size=1, patience=patience)
     try:
         async with async_sessionmaker(database, expire_on_commit=False)() as session:
             try:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from music_downloader.errors import ConfigurationError
+from music_downloader.migration.search import is_searchable, make_searchable
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -41,7 +42,7 @@ def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
     try:
         with engine.connect() as connection:
             _refuse_old(connection)
-            if is_current(connection):
+            if is_current(connection) and is_searchable(connection):
                 return False
             connection.rollback()
             connection.execute(text(f"SET lock_timeout = '{_WAIT_SECONDS}s'"))
@@ -96,14 +97,17 @@ def _lock(connection: Connection) -> None:
 
 
 def _upgrade_under_lock(connection: Connection) -> bool:
-    if is_current(connection):
-        return False
+    behind = not is_current(connection)
     connection.rollback()
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
-    return True
+    if behind:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+    elif not is_searchable(connection):  # an extension that was missing may be there by now
+        connection.rollback()
+        make_searchable(connection.execution_options(isolation_level="AUTOCOMMIT"))
+    return behind
 
 
 def _refuse_old(connection: Connection) -> None:

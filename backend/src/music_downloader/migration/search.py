@@ -8,8 +8,18 @@ from music_downloader.model.download import SEARCHED
 
 log = structlog.stdlib.get_logger(__name__)
 
-_NAME = "ix_download_history_search"
+INDEX = "ix_download_history_search"
+_REMEDY = (
+    "Until this is mended, a long history is slow to search. As the database's owner or a superuser, run "
+    "CREATE EXTENSION pg_trgm (of PostgreSQL's contrib package), then nas-music migrate as the owner."
+)
+EXTENSION = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
 _STANDS = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
+
+
+def is_searchable(connection: Connection) -> bool:
+    """Tell whether the index stands, and is whole."""
+    return connection.scalar(_STANDS, {"name": INDEX}) is True
 
 
 def make_searchable(connection: Connection) -> bool:
@@ -17,22 +27,16 @@ def make_searchable(connection: Connection) -> bool:
 
     Without it, searching works and looks at every row. The log then says what to do.
     """
-    stands = connection.scalar(_STANDS, {"name": _NAME})
+    stands = connection.scalar(_STANDS, {"name": INDEX})
     if stands:
         return True
     try:
-        connection.execute(text("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+        connection.execute(text(EXTENSION))
+        if stands is False:
+            connection.execute(text(f"DROP INDEX {INDEX}"))  # half of one, from a try that was cut short
+        index = f"{INDEX} ON download_history USING gin (({SEARCHED}) gin_trgm_ops)"
+        connection.execute(text(f"CREATE INDEX CONCURRENTLY {index}"))
     except DBAPIError as error:
-        log.warning(
-            "search.slow",
-            reason=str(error.orig).strip()[:300],
-            remedy="As the database's owner, run: CREATE EXTENSION pg_trgm; then start the service again. "
-            "Until then, searching a long history takes seconds.",
-        )
+        log.warning("search.slow", reason=str(error.orig).strip()[:300], remedy=_REMEDY)
         return False
-    if stands is False:
-        connection.execute(text(f"DROP INDEX {_NAME}"))  # half of one, from a try that was cut short
-    connection.execute(
-        text(f"CREATE INDEX CONCURRENTLY {_NAME} ON download_history USING gin (({SEARCHED}) gin_trgm_ops)")
-    )
     return True

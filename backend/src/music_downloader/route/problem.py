@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from psycopg.errors import UndefinedTable
+from psycopg.errors import QueryCanceled, UndefinedTable
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import InterfaceError as DatabaseInterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -176,6 +176,8 @@ async def on_database(_request: Request, error: Exception) -> JSONResponse:
     if not (isinstance(error, _DATABASE_AWAY) or missing_table or cut_off):
         raise error
     log.warning("database.unavailable", error=type(error).__name__)
+    if isinstance(error, QueryCanceled):
+        return problem(503, "That takes too long; narrow it down, or try again shortly.")
     return problem(503, "The database can't be reached right now; try again shortly.")
 
 

@@ -21,7 +21,7 @@ _RESOURCE_LIMIT = 100
 _VALUE_LIMIT = 2048
 _MOST_VALUES = 50
 _entries = cast("Table", AuditLog.__table__)
-_COLUMNS = Columns(
+COLUMNS = Columns(
     table=AuditLog,
     chosen=[*_entries.c, User.username],
     joined=_entries.outerjoin(User.__table__, AuditLog.user_id == User.id),
@@ -100,7 +100,7 @@ async def list_page(
     return await read(
         reading,
         AUDIT,
-        _COLUMNS,
+        COLUMNS,
         number=number,
         size=size,
         user_id=user_id,

@@ -26,7 +26,7 @@ from music_downloader.library.playlists import remove_playlist
 from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Track, User
 from music_downloader.service import audit, collection, history, host
 from music_downloader.service.audit import Action, Origin
-from music_downloader.service.submission import count_unfinished
+from music_downloader.service.submission import count_unfinished, take_turn
 
 _ENDED_BADLY = (DownloadStatus.FAILED, DownloadStatus.CANCELLED)
 
@@ -89,8 +89,10 @@ async def retry(
         tracks = found.all()
     if not again and not tracks:
         raise NotRetryableError
-    if download.parent_id is None and await count_unfinished(session, owner=user) >= max_active:
-        raise TooManyActiveError
+    if download.parent_id is None:
+        await take_turn(session, owner=user)
+        if await count_unfinished(session, owner=user) >= max_active:
+            raise TooManyActiveError
     try:
         async with session.begin_nested():
             await session.execute(

@@ -1,8 +1,8 @@
 """Pages of long lists that are counted as they grow: any page costs what the first one costs.
 
 The total is the sum of a list's blocks and of the changes since. A page far down is found by the block in
-which it begins, and read from there. Total and rows come from one statement, so from one snapshot: they agree,
-whatever happens meanwhile. How the blocks come about is told in `service.counting`.
+which it begins, and read from there. Total and rows come from one statement, so from one snapshot: they
+agree, whatever happens meanwhile. How the blocks come about is told in `service.counting`.
 """
 
 import dataclasses
@@ -105,7 +105,7 @@ async def read(
         size=size,
     )
     values = {"user_id": user_id, "word": word, "since": since, "until": until, "offset": offset}
-    found = await reading.rows(_counted(source, columns, shape), **values)
+    found = await reading.rows(page_statement(source, columns, shape), **values)
     if found[0]["total"] is None:  # the blocks aren't there yet: an update is still at it
         found = await reading.rows(_uncounted(source, columns, shape), **values)
     return page_of(found, number=number, size=size)
@@ -138,7 +138,8 @@ def with_total(total: ColumnElement[Any] | ScalarSelect[Any], page: FromClause) 
 
 
 @lru_cache(maxsize=512)
-def _counted(source: Source, columns: Columns, shape: Shape) -> Prepared:
+def page_statement(source: Source, columns: Columns, shape: Shape) -> Prepared:
+    """Return the one statement that finds a page and the total, which is NULL until the rows are counted."""
     table, marks = source.table, _marks(source, shape)
     everything = select(func.coalesce(func.sum(marks.c.n), 0)).scalar_subquery()
     upper = _rank(source, shape, marks, _until) if shape.until else everything
@@ -213,7 +214,7 @@ def _marks(source: Source, shape: Shape) -> CTE:
     if shape.by_word:
         changes = changes.where(_changes.word == _word)
     blocks = blocks.where(*_is_list(source, by_user=shape.by_user, by_word=shape.by_word))
-    first = select(
+    first: Select[*tuple[Any, ...]] = select(
         literal_column("'-infinity'::timestamptz").label("created_at"),
         literal_column("-1").label("id"),
         literal(0).label("n"),

@@ -1,7 +1,7 @@
 """How the blocks of long lists come about: changes are folded in, and those that have grown are split.
 
 One process at a time does it, under an advisory lock. It never waits for those who add changes, nor they for
-it: each statement looks at one snapshot, in which the rows of a block are its count and the changes not yet folded.
+it: each statement looks at one snapshot, where the rows of a block are its count and what isn't folded yet.
 """
 
 from collections.abc import Iterator
@@ -108,7 +108,7 @@ async def recount(session: AsyncSession) -> None:
 
 
 def recounting() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the statements that count every list anew. Everybody's, which says that all is there, comes last."""
+    """Give the statements that count all lists anew; everybody's, which says that all is there, is last."""
     for source, by_user, by_word in product(_TABLES, (True, False), (True, False)):
         parameters = {"source": source, "by_user": by_user, "by_word": by_word}
         yield _REMOVE_ALL.text, parameters

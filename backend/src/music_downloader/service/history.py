@@ -47,8 +47,8 @@ _SHOWN: list[SQLColumnExpression[Any]] = [
 ]
 _LIKE_SIGNS = re.compile(r"[\\%_]")
 _downloads = Download.__table__
-_OWN = Columns(table=Download, chosen=_SHOWN, joined=_downloads)
-_EVERYBODYS = Columns(
+OWN = Columns(table=Download, chosen=_SHOWN, joined=_downloads)
+EVERYBODYS = Columns(
     table=Download,
     chosen=[*_SHOWN, Download.user_id, User.username],
     joined=_downloads.join(User.__table__, Download.user_id == User.id),
@@ -84,7 +84,7 @@ async def list_page(
     """
     return await _page(
         reading,
-        _OWN,
+        OWN,
         number=number,
         size=size,
         user_id=user_id,
@@ -110,7 +110,7 @@ async def list_everybodys(
     """
     return await _page(
         reading,
-        _EVERYBODYS,
+        EVERYBODYS,
         number=number,
         size=size,
         user_id=user_id,
@@ -136,7 +136,7 @@ async def _page(
         return await read(reading, DOWNLOADS, columns, number=number, size=size, user_id=user_id, word=word)
     if SEPARATOR in search:
         return Page(rows=[], total=0, number=number, size=size)
-    statement = _matching(
+    statement = matching_statement(
         columns,
         by_user=user_id is not None,
         by_status=status is not None,
@@ -156,7 +156,7 @@ async def _page(
 
 
 @lru_cache
-def _matching(
+def matching_statement(
     columns: Columns, *, by_user: bool, by_status: bool, by_search: bool, by_parent: bool
 ) -> Prepared:
     """Return the statement for what can't be counted beforehand: it finds all that match, once.

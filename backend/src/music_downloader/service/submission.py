@@ -8,13 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.egress.policy import EgressPolicy
-from music_downloader.errors import ServiceUnavailableError, TooManyActiveError, UrlRefusedError
+from music_downloader.errors import TooManyActiveError, UrlRefusedError
 from music_downloader.jobs import enqueue_download
 from music_downloader.model import ACTIVE, Download, Outcome, User
 from music_downloader.service import audit
 from music_downloader.service.audit import Action, Origin
 
-_TRIES = 3
+# Where no row comes back, and none is in its way (any more), the second try tells: what was has just ended.
+_TRIES = 2
+_LOCKS = 0x75736572  # keeps these advisory locks apart from others
+_TURN = select(func.pg_advisory_xact_lock(_LOCKS, func.hashint8(bindparam("owner", type_=BigInteger))))
 
 # One statement decides: no row comes back where the same submission is unfinished, or too many others of the
 # user are. It is put together once, since that takes longer than running it.
@@ -76,9 +79,9 @@ async def submit(
     """Queue one URL; return its download and whether it is new.
 
     The same URL and format by the same user while one is still unfinished gives that one. Raises
-    TooManyActiveError when the user has `max_active` unfinished submissions already, a collection being one;
-    those that arrive in the same moment may pass it by a few.
+    TooManyActiveError when the user has `max_active` unfinished submissions already, a collection being one.
     """
+    await take_turn(session, owner=owner)
     for _ in range(_TRIES):
         download = await _insert(
             session, owner=owner, url=url, audio_format=audio_format, max_active=max_active, origin=origin
@@ -97,9 +100,7 @@ async def submit(
         existing = await _unfinished(session, owner=owner, url=url, audio_format=audio_format)
         if existing is not None:
             return existing, False
-        if await count_unfinished(session, owner=owner) >= max_active:
-            raise TooManyActiveError
-    raise ServiceUnavailableError
+    raise TooManyActiveError
 
 
 async def _insert(
@@ -141,8 +142,13 @@ async def _unfinished(
     return found
 
 
+async def take_turn(session: AsyncSession, *, owner: User) -> None:
+    """Lock a user's submissions for the rest of the transaction, so that nobody adds one to those counted."""
+    await session.execute(_TURN, {"owner": owner.id})
+
+
 async def count_unfinished(session: AsyncSession, *, owner: User) -> int:
-    """Count a user's submissions that haven't ended; a collection is one."""
+    """Count a user's submissions that haven't ended; a collection is one. To be asked in one's turn."""
     return await session.scalar(_UNFINISHED, {"owner": owner.id}) or 0
 
 

@@ -1,4 +1,4 @@
-"""Periodic jobs: expired tokens, and downloads that nobody works on."""
+"""Periodic jobs: expired tokens, downloads that nobody works on, and the counts of long lists."""
 
 import asyncio
 import time
@@ -7,18 +7,19 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from procrastinate import App, JobContext
 from procrastinate.jobs import Status
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from music_downloader.jobs import CLEAN_UP, RESCUE, RUN_DOWNLOAD, UPKEEP
+from music_downloader.jobs import CLEAN_UP, FOLD, RESCUE, RUN_DOWNLOAD, UPKEEP
 from music_downloader.library.filing import remove_staging, staging_left_since
-from music_downloader.service import cleanup, library, orphanage, throttle
+from music_downloader.service import cleanup, counting, library, orphanage, throttle
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
 
 # Periodic jobs; and a download whose job is gone is found as one without.
-_COME_BY_THEMSELVES = {RUN_DOWNLOAD, CLEAN_UP, RESCUE}
+_COME_BY_THEMSELVES = {RUN_DOWNLOAD, CLEAN_UP, RESCUE, FOLD}
 _EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
 _STAGING_KEPT_SECONDS = 24 * 3600
 _LEFT_ALONE = timedelta(hours=1)
@@ -31,6 +32,7 @@ def declare(app: App) -> None:
     for name, run, cron in (
         (CLEAN_UP, clean_up, _EVERY_QUARTER_OF_AN_HOUR),
         (RESCUE, rescue, _EVERY_TEN_SECONDS),
+        (FOLD, fold, _EVERY_TEN_SECONDS),
     ):
         task = app.task(name=name, queue=UPKEEP, queueing_lock=name, pass_context=True)(run)
         app.periodic(cron=cron, periodic_id=name)(task)
@@ -53,6 +55,16 @@ async def clean_up(context: JobContext, timestamp: int) -> None:
         if not any(folder.name.startswith(f"{download_id}-") for download_id in unfinished):
             await asyncio.to_thread(remove_staging, folder)
             log.info("staging.removed", folder=folder.name)
+
+
+async def fold(context: JobContext, timestamp: int) -> None:
+    """Fold what has come and gone lately into the counts of long lists."""
+    del timestamp
+    async with WorkerState.of(context).sessionmaker.begin() as session:
+        await session.execute(text("SET LOCAL synchronous_commit = off"))  # if lost, it is done again
+        folded = await counting.fold(session)
+    if folded is not None and folded.changes:
+        log.debug("counts.folded", changes=folded.changes, blocks=folded.blocks)
 
 
 async def rescue(context: JobContext, timestamp: int) -> None:
