@@ -12,14 +12,22 @@ from fastapi import FastAPI
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-_columns, _condition = sys.argv[1:]
-_select = f"SELECT {_columns} FROM download_history WHERE {_condition} ORDER BY created_at"  # noqa: S608 - our own words
+_USER = 1
+_columns = sys.argv[1]
+_select = (
+    f"SELECT {_columns} FROM download_history WHERE user_id = %s AND parent_id IS NULL ORDER BY created_at"  # noqa: S608 - our own words
+)
 _pool = AsyncConnectionPool(
     os.environ["DATABASE_URL"],
     min_size=8,
     max_size=8,
     open=False,
-    kwargs={"autocommit": True, "row_factory": dict_row},
+    kwargs={
+        "autocommit": True,
+        "row_factory": dict_row,
+        # Or it might walk down everybody's rows for an account that has most of them.
+        "options": "-c plan_cache_mode=force_generic_plan",
+    },
 )
 
 
@@ -46,7 +54,8 @@ async def last() -> list[dict[str, Any]]:
 
 async def _rows(query: str) -> list[dict[str, Any]]:
     async with _pool.connection() as connection:
-        return await (await connection.execute(query.encode())).fetchall()
+        cursor = await connection.execute(query.encode(), [_USER], prepare=True)
+        return await cursor.fetchall()
 
 
 if __name__ == "__main__":

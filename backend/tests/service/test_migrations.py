@@ -24,7 +24,10 @@ from music_downloader.migration import upgrade
 from music_downloader.model import AuditLog, Base
 from music_downloader.service import cleanup, throttle
 
-OURS = {"users", "download_history", "token_blacklist", "audit_logs", "tracks", "throttles"}
+OURS = {
+    *("users", "download_history", "token_blacklist", "audit_logs", "tracks", "throttles"),
+    *("counted_blocks", "counted_changes"),
+}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ENDED = "2026-01-01T00:00:00Z"
 Rows = list[tuple[Any, ...]]
@@ -116,6 +119,8 @@ def test_models_and_migrations_agree_in_what_alembic_does_not_compare(
     database_url: str, empty_database_url: str
 ) -> None:
     engine = create_engine(address(empty_database_url), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE EXTENSION pg_trgm"))
     Base.metadata.create_all(engine)
     columns = "data_type, character_maximum_length, is_nullable, is_identity, column_default"
     queries = [

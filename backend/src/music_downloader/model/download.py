@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, func, literal_column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -87,8 +87,9 @@ class Download(Base):
         ),
         Index(
             "ix_download_history_search",
-            text(f"({SEARCHED}) gin_trgm_ops"),
+            literal_column(SEARCHED).label("searched"),
             postgresql_using="gin",
+            postgresql_ops={"searched": "gin_trgm_ops"},
         ),
         Index(
             "ix_download_history_parent",

@@ -24,13 +24,14 @@ _RECONNECT_SECONDS = 5
 class Prepared:
     """A statement rendered for the driver, with the values that are always the same.
 
-    With `plan_anew`, the server plans it for the very values of each call, rather than once for all.
+    The server plans it once, for whatever values: an account that has most of the rows must not mislead it
+    into walking down everybody's. With `plan_anew`, it is planned for the very values of each call.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *, plan_anew: bool = False) -> None:
         compiled = statement.compile(dialect=_DIALECT)
         self.sql = str(compiled).encode()
-        self.prepare = not plan_anew
+        self.plan_anew = plan_anew
         self._constants = compiled.params
 
     def parameters(self, given: Mapping[str, object]) -> dict[str, object]:
@@ -42,6 +43,7 @@ class Reading:
     """Connections that only read, each statement in a snapshot of its own and with nothing to commit."""
 
     def __init__(self, conninfo: str, *, application_name: str) -> None:
+        given = options(application_name=application_name)
         self._pool = AsyncConnectionPool(
             conninfo,
             connection_class=patient(),
@@ -51,9 +53,9 @@ class Reading:
             reconnect_timeout=_RECONNECT_SECONDS,
             open=False,
             kwargs={
-                **options(application_name=application_name),
+                **given,
+                "options": f"{given['options']} -c plan_cache_mode=force_generic_plan",
                 "autocommit": True,
-                "row_factory": dict_row,
             },
         )
 
@@ -68,9 +70,11 @@ class Reading:
     async def rows(self, statement: Prepared, **parameters: object) -> list[DictRow]:
         """Return all rows, each by the names of its columns. Raises psycopg's errors."""
         values = statement.parameters(parameters)
+        kind = psycopg.AsyncClientCursor[DictRow] if statement.plan_anew else psycopg.AsyncCursor[DictRow]
         try:
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(statement.sql, values, prepare=statement.prepare)
+                cursor = kind(connection, row_factory=dict_row)
+                await cursor.execute(statement.sql, values, prepare=None if statement.plan_anew else True)
                 return await cursor.fetchall()
         except psycopg.OperationalError as error:
             if (
