@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint bench lock audit licences clean
+.PHONY: help setup run demo test lint bench load lock audit licences clean
 
 help: ## Show this list
 	@echo "NAS Music Downloader"; echo
@@ -27,6 +27,10 @@ test: ## Lint, types, import contracts, and every test against real parts
 bench: ## Measure against yt-dlp's own command and the bare work, side by side (takes minutes)
 	@$(PYTHON) tools/setup.py --dev
 	@exec $(BIN)/python tools/bench.py $(BENCH)
+
+load: ## Two hundred people at once beside running downloads, for two minutes
+	@$(PYTHON) tools/setup.py --dev
+	@exec $(BIN)/python tools/load.py $(LOAD)
 
 lock: ## Lock the dependencies anew and export them (needs poetry and poetry-plugin-export)
 	@sh tools/lock.sh

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Lock the dependencies anew, and export the lock for pip, hashed: one file to run, one to develop, and one for
-# the container image, which runs beside a PostgreSQL of its own.
+# Lock the dependencies anew, and export the lock for pip, hashed: one file to run, one to develop, one for
+# the container image, which runs beside a PostgreSQL of its own, and one for `make load`.
 set -eu
 cd "$(dirname "$0")/../backend"
 poetry lock "$@"
 poetry export --quiet --extras embedded --with build --output requirements.txt
 poetry export --quiet --extras embedded --with build --with dev --output requirements-dev.txt
 poetry export --quiet --with build --output requirements-image.txt
+poetry export --quiet --only load --output requirements-load.txt
