@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -170,15 +169,11 @@ def assert_bounded(
         if statement.plan_anew:
             cursor.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement.sql, given)
         else:
-            names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement.sql.decode())))
-            numbered = re.sub(
-                r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement.sql.decode()
-            )
+            name = next(NAMES)
             cursor.execute("SET plan_cache_mode = force_generic_plan")
-            cursor.execute(f"PREPARE {(name := next(NAMES))} AS {numbered}".encode())
-            places = ", ".join(["%s"] * len(names))
-            execute = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {name} ({places})"
-            cursor.execute(execute.encode(), [given[name] for name in names])
+            cursor.execute(f"PREPARE {name} AS ".encode() + statement.sql)
+            places = ", ".join(["%s"] * len(given))
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {name} ({places})".encode(), given)
         [[plan]] = cursor.fetchall()
     for node in nodes(plan[0]["Plan"]):
         if node.get("Relation Name") == table:

@@ -4,6 +4,7 @@ A session makes an object of every row and a transaction of every look. For long
 day, both are most of what an answer costs. Statements are still written with the models, and rendered once.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect
 
 from music_downloader.model.database import POOL_TIMEOUT_SECONDS, options, patient
 
+_PLACE = re.compile(r"%\((\w+)\)s")
 _DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
 _SIZE = 8
 # How long to go on trying by itself; after that, it is tried again whenever somebody asks.
@@ -30,13 +32,20 @@ class Prepared:
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *, plan_anew: bool = False) -> None:
         compiled = statement.compile(dialect=_DIALECT)
-        self.sql = str(compiled).encode()
-        self.plan_anew = plan_anew
         self._constants = compiled.params
+        self._names = list(dict.fromkeys(_PLACE.findall(str(compiled))))
+        self.plan_anew = plan_anew
+        # Numbered places need no parsing by the driver, which remembers short texts only.
+        self.sql = (str(compiled) if plan_anew else self._numbered(str(compiled))).encode()
 
-    def parameters(self, given: Mapping[str, object]) -> dict[str, object]:
+    def parameters(self, given: Mapping[str, object]) -> dict[str, object] | list[object]:
         """Return every value that a call needs; what isn't given stays NULL or as the statement has it."""
-        return {**self._constants, **given}
+        values = {**self._constants, **given}
+        return values if self.plan_anew else [values[name] for name in self._names]
+
+    def _numbered(self, sql: str) -> str:
+        numbers = {name: f"${number}" for number, name in enumerate(self._names, 1)}
+        return _PLACE.sub(lambda found: numbers[found[1]], sql).replace("%%", "%")
 
 
 class Reading:
@@ -70,7 +79,7 @@ class Reading:
     async def rows(self, statement: Prepared, **parameters: object) -> list[DictRow]:
         """Return all rows, each by the names of its columns. Raises psycopg's errors."""
         values = statement.parameters(parameters)
-        kind = psycopg.AsyncClientCursor[DictRow] if statement.plan_anew else psycopg.AsyncCursor[DictRow]
+        kind = psycopg.AsyncClientCursor[DictRow] if statement.plan_anew else psycopg.AsyncRawCursor[DictRow]
         try:
             async with self._pool.connection() as connection:
                 cursor = kind(connection, row_factory=dict_row)
