@@ -55,8 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await asyncio.to_thread(password.hash_of_nobody)
         database = connect(settings.sqlalchemy_url, application_name="nas-music web")
         sessionmaker = async_sessionmaker(database, expire_on_commit=False)
-        reading = Reading(settings.conninfo, application_name="nas-music web, reading")
-        await reading.open()
+        reading = await Reading(settings.conninfo, application_name="nas-music reading").open()
         ready = asyncio.Event()
         backstage = asyncio.create_task(
             _backstage(settings, sessionmaker, ready, admin=first_admin), name="backstage"

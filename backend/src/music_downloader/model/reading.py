@@ -6,7 +6,7 @@ day, both are most of what an answer costs. Statements are still written with th
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -68,9 +68,10 @@ class Reading:
             },
         )
 
-    async def open(self) -> None:
+    async def open(self) -> Self:
         """Begin to connect; a database that is away is no fault yet."""
         await self._pool.open()
+        return self
 
     async def close(self) -> None:
         """Close every connection."""
