@@ -56,7 +56,7 @@ class Reading:
         self._pool = AsyncConnectionPool(
             conninfo,
             connection_class=patient(),
-            min_size=1,
+            min_size=2,
             max_size=_SIZE,
             timeout=POOL_TIMEOUT_SECONDS,
             reconnect_timeout=_RECONNECT_SECONDS,
