@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from tests.door import Door
 from tests.nursery import Nursery, nursery
 from tests.source import Source
 
@@ -216,3 +217,12 @@ def source() -> Iterator[Source]:
     """A real HTTP server that plays the sites music comes from."""
     with Source() as running:
         yield running
+
+
+@pytest.fixture
+async def door(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    """A door before the test's database, shut at first."""
+    monkeypatch.setattr("music_downloader.app._FIRST_WAIT_SECONDS", 0.2)
+    door = Door(database_url)
+    yield door
+    await door.close()

@@ -8,8 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.settings import Settings
 from music_downloader.errors import RecordedError
+from music_downloader.model.database import first_word_within
 from music_downloader.model.reading import Reading
 from music_downloader.service.audit import Origin
+
+# With a database that has gone, everybody hears so within five seconds.
+_FIRST_WORD_SECONDS = 4.5
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -17,13 +21,14 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
 
     The exception are refusals that have been written down (RecordedError): those records stay.
     """
-    async with request.state.sessionmaker() as session:
-        try:
-            yield session
-        except RecordedError:
+    with first_word_within(_FIRST_WORD_SECONDS):
+        async with request.state.sessionmaker() as session:
+            try:
+                yield session
+            except RecordedError:
+                await session.commit()
+                raise
             await session.commit()
-            raise
-        await session.commit()
 
 
 async def get_reading(request: Request) -> Reading:

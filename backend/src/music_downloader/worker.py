@@ -5,17 +5,16 @@ from asyncio import Semaphore
 from contextlib import suppress
 
 import structlog
-from procrastinate import App, PsycopgConnector
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from procrastinate import App
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
 from music_downloader.jobs import DOWNLOADS, QUIET, UPKEEP
-from music_downloader.model.database import KEEPALIVE, connect
+from music_downloader.model.database import connect
 from music_downloader.service.health import SILENT_AFTER_SECONDS
-from music_downloader.task import download, finish, upkeep
+from music_downloader.task import custody, download, finish, upkeep
+from music_downloader.task.connector import Connector, pool
 from music_downloader.task.state import WorkerState
 from music_downloader.task.watch import watch_claims
 
@@ -55,65 +54,63 @@ async def run_worker(settings: Settings) -> None:
         while True:
             try:
                 await engine.start()
-                await _work(state)
-            except Exception as error:  # noqa: BLE001 - whatever it was, downloads wait; a loop goes on
+                # In a task of its own: a group of tasks cancels the one it is in whenever one of them fails.
+                await asyncio.create_task(_work(state))
+            except Exception as error:  # whatever it was, downloads wait; a loop goes on
                 reason = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
                 log.warning("worker.interrupted", reason=f"{type(reason).__name__}: {reason}"[:300])
+                if state.queue.is_ending:  # the faults of an end hide what has asked for it
+                    raise asyncio.CancelledError from error
             await asyncio.sleep(_RESTART_AFTER_SECONDS)
     finally:
+        await custody.end(state)
         await engine.close()
         await database.dispose()
 
 
 async def _work(state: WorkerState) -> None:
     settings = state.settings
-    app = App(connector=PsycopgConnector(conninfo=settings.conninfo))
-    # A pool of our own, since the connector would try each connection before each use. A broken one ends this
-    # round, and the next begins with new ones.
-    pool = AsyncConnectionPool(
-        settings.conninfo,
-        min_size=1,
-        max_size=8,
-        timeout=10,
-        open=False,
-        kwargs={
-            **KEEPALIVE,
-            "application_name": "nas-music queue",
-            # What a crash of the database may take back is that a job was begun or ended, and that is decided
-            # by the download's own row.
-            "options": "-c synchronous_commit=off",
-        },
-        configure=_one_statement_each,
-    )
+    app = App(connector=Connector(settings.conninfo, lost=state.queue.lost))
     download.declare(app)
     finish.declare(app)
     upkeep.declare(app)
-    async with pool, app.open_async(pool), asyncio.TaskGroup() as group:
+    connections = pool(settings.conninfo)
+    async with connections, app.open_async(connections), asyncio.TaskGroup() as group:
+        heartbeat = await custody.take_up(state, app)
+        if heartbeat is not None:
+            group.create_task(custody.tend(state, app, heartbeat))
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
         # A job holds its place while it fetches and while it encodes, so there are places for both.
         places = settings.worker_concurrency + settings.encode_concurrency
         group.create_task(_consume(app, state, name=DOWNLOADS, concurrency=places, poll=_POLL_SECONDS))
         group.create_task(_consume(app, state, name=QUIET, concurrency=1, poll=_QUIET_POLL_SECONDS))
         group.create_task(watch_claims(state))
+        group.create_task(_end_with(state.queue.lost))
         group.create_task(_consume(app, state, name=UPKEEP, concurrency=1, poll=_UPKEEP_POLL_SECONDS))
 
 
-async def _one_statement_each(connection: AsyncConnection) -> None:
-    """Spare the queue a BEGIN and a COMMIT around each of its single statements."""
-    await connection.set_autocommit(True)
+async def _end_with(lost: asyncio.Event) -> None:
+    """End the round as soon as the queue is lost; attempts go on, and the next round takes them up."""
+    await lost.wait()
+    raise _StoppedError("the queue's connection is gone")
 
 
 async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int, poll: float) -> None:
-    await app.run_worker_async(
-        queues=[name],
-        name=name,
-        concurrency=concurrency,
-        fetch_job_polling_interval=poll,
-        shutdown_graceful_timeout=_GRACE_SECONDS,
-        delete_jobs="always",  # what a failed job left undone is found by the rescue; its reason is logged
-        additional_context=state.as_context(),
-        install_signal_handlers=False,
-        update_heartbeat_interval=_HEARTBEAT_SECONDS,
-        stalled_worker_timeout=SILENT_AFTER_SECONDS,
-    )
+    try:
+        await app.run_worker_async(
+            queues=[name],
+            name=name,
+            concurrency=concurrency,
+            fetch_job_polling_interval=poll,
+            shutdown_graceful_timeout=_GRACE_SECONDS,
+            delete_jobs="always",  # what a failed job left undone is found by the rescue; its log says why
+            additional_context=state.as_context(),
+            install_signal_handlers=False,
+            update_heartbeat_interval=_HEARTBEAT_SECONDS,
+            stalled_worker_timeout=SILENT_AFTER_SECONDS,
+        )
+    except Exception:
+        state.queue.lost.set()
+        raise
+    state.queue.lost.set()
     raise _StoppedError(f"the queue {name} was left")

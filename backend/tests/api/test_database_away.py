@@ -1,98 +1,24 @@
 """While the database is away: 503 in time and never a hang; when it is back, all goes on by itself."""
 
 import asyncio
-import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.api.listening import listening
 from tests.api.problems import assert_problem
 from tests.conftest import Service
+from tests.door import Door
 from tests.following import submit
 
 from music_downloader.postgres import EmbeddedPostgres
 
 LOGIN = {"username": "alice", "password": "correct horse battery"}
-
-
-class Door:
-    """Stands between a service and its database: open, closed, or one behind which nobody answers."""
-
-    def __init__(self, url: str) -> None:
-        target = make_url(url)
-        self._target = (target.host, target.port)
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._flows = asyncio.Event()
-        self._flows.set()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
-        self.url = target.set(host="127.0.0.1", port=self.port).render_as_string(hide_password=False)
-
-    async def open(self) -> None:
-        self._flows.set()
-        if self._server is None:
-            self._server = await asyncio.start_server(self._through, "127.0.0.1", self.port)
-
-    async def close(self) -> None:
-        """Refuse new connections and cut the others off."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for connection in list(self._connections):
-            connection.transport.abort()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def fall_silent(self) -> None:
-        """Take new connections and keep the others, and pass nothing on."""
-        self._flows.clear()
-
-    async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self._connections.add(writer)
-        try:
-            await self._flows.wait()
-            theirs, ours = await asyncio.open_connection(*self._target)
-            try:
-                await asyncio.gather(self._pass_on(reader, ours), self._pass_on(theirs, writer))
-            finally:
-                ours.close()
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._connections.discard(writer)
-            writer.close()
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            await self._flows.wait()
-            writer.write(data)
-        with suppress(OSError):
-            writer.write_eof()
-
-
-@pytest.fixture
-async def door(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
-    monkeypatch.setattr("music_downloader.app._FIRST_WAIT_SECONDS", 0.2)
-    door = Door(database_url)
-    yield door
-    await door.close()
 
 
 async def assert_away(service: Service, alice: httpx.AsyncClient | None = None) -> None:
@@ -157,7 +83,7 @@ async def test_a_database_that_is_cut_off_under_it_is_503_until_it_is_back(serve
 async def test_a_database_that_falls_silent_under_it_is_503_until_it_is_back(
     serve: Any, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("music_downloader.model.database._GRACE_SECONDS", -3.5)  # 1.5 s in all
+    monkeypatch.setattr("music_downloader.model.database._GRACE_SECONDS", -2.5)  # 1.5 s in all
     await door.open()
     service = await serve(database_url=door.url)
     alice = await service.sign_in()

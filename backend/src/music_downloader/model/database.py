@@ -3,18 +3,23 @@
 import asyncio
 import os
 import socket
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, Self
 
 import psycopg
 from psycopg.abc import RV, PQGen
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_SECONDS = 3
-POOL_TIMEOUT_SECONDS = 4
-_PATIENCE_SECONDS = 5.0
-_GRACE_SECONDS = 1.0  # the server itself ends a statement before
+POOL_TIMEOUT_SECONDS = 3
+_PATIENCE_SECONDS = 4.0
+_GRACE_SECONDS = 0.5  # the server itself ends a statement before
+_LEAST_SECONDS = 0.5
 
 # A database that vanished without a word is noticed within seconds; by default it would take minutes.
 KEEPALIVE = {
@@ -26,19 +31,64 @@ KEEPALIVE = {
 }
 
 
-class _Connection(psycopg.AsyncConnection[Any]):
+# Until when (on the loop's clock) whoever waits in this context wants the database's first word.
+_first_word_by: ContextVar[float | None] = ContextVar("first_word_by", default=None)
+
+
+@contextmanager
+def first_word_within(seconds: float) -> Iterator[None]:
+    """Bound the wait for a connection and its first answer together, in what is done by this task inside.
+
+    A pool, a connection and a statement have each a limit of their own; one after the other they are too long
+    for somebody who waits for an answer. Once the database has answered, each statement has its own limit.
+    """
+    before = _first_word_by.get()
+    _first_word_by.set(asyncio.get_running_loop().time() + seconds)
+    try:
+        yield
+    finally:
+        _first_word_by.set(before)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether this says that the database can't be reached or can't work just now: it may be back later."""
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+class PatientConnection(psycopg.AsyncConnection[Any]):
     """One that ends when the server accepts what is sent and never answers; libpq would wait for ever."""
 
     patience = _PATIENCE_SECONDS
 
+    @classmethod
+    async def connect(cls, conninfo: str = "", **options: Any) -> Self:  # noqa: ANN401 - handed on
+        """Connect as psycopg does, in what is left for the first word; OperationalError then."""
+        left = _left(CONNECT_TIMEOUT_SECONDS)
+        try:
+            async with asyncio.timeout(left):
+                return await super().connect(conninfo, **options)
+        except TimeoutError as error:
+            raise psycopg.OperationalError(f"no connection within {left:.1f} seconds") from error
+
     async def wait(self, gen: PQGen[RV], *arguments: Any, **options: Any) -> RV:  # noqa: ANN401 - handed on
         """Wait as psycopg does, but not beyond all patience; OperationalError then."""
         loop = asyncio.get_running_loop()
-        hang_up = loop.call_later(self.patience + _GRACE_SECONDS, _hang_up, self.pgconn.socket)
+        hang_up = loop.call_later(_left(self.patience + _GRACE_SECONDS), _hang_up, self.pgconn.socket)
         try:
-            return await super().wait(gen, *arguments, **options)
+            answer = await super().wait(gen, *arguments, **options)
         finally:
             hang_up.cancel()
+        _first_word_by.set(None)
+        return answer
+
+
+def _left(most: float) -> float:
+    by = _first_word_by.get()
+    if by is None:
+        return most
+    return min(most, max(by - asyncio.get_running_loop().time(), _LEAST_SECONDS))
 
 
 def _hang_up(descriptor: int) -> None:
@@ -49,7 +99,7 @@ def _hang_up(descriptor: int) -> None:
 def patient(patience: float = _PATIENCE_SECONDS) -> type[psycopg.AsyncConnection[Any]]:
     """Return the kind of connection that waits that many seconds for an answer, and no longer."""
 
-    class Connection(_Connection):
+    class Connection(PatientConnection):
         pass
 
     Connection.patience = patience

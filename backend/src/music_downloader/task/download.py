@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from procrastinate import App, JobContext
@@ -16,15 +17,18 @@ from music_downloader.library.staging import staging_for_attempt
 from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.service import download, host
 from music_downloader.service.download import Claim
-from music_downloader.task import owned
+from music_downloader.task import custody, owned
 from music_downloader.task.cover import find_cover
 from music_downloader.task.describe import thumbnails
 from music_downloader.task.expansion import Expansion
 from music_downloader.task.fetch import fetch
 from music_downloader.task.filing import file_track
+from music_downloader.task.persistence import persist
 from music_downloader.task.state import FetchPlace, Running, WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
+
+_GOODBYE_SECONDS = 3.0  # for a worker that is told to stop while the database is away
 
 
 def declare(app: App) -> None:
@@ -45,15 +49,19 @@ async def run_download(context: JobContext, download_id: int) -> None:
                 session, download_id=download_id, places=state.settings.max_per_host
             )
         if claimed is None:
+            place.leave()
             return
         structlog.contextvars.bind_contextvars(
             request_id=claimed.request_id, download_id=download_id, attempt=claimed.attempt
         )
-        log.info("download.started")
-        work = asyncio.create_task(_attempt(state, claimed, place))
-        await _followed(state, claimed, work)
-    finally:
+    except BaseException:
         place.leave()
+        raise
+    log.info("download.started")
+    work = asyncio.create_task(_attempt(state, claimed, place))
+    attempt = asyncio.create_task(_followed(state, claimed, work))
+    attempt.add_done_callback(lambda _: place.leave())
+    await custody.outlast(state, claimed, attempt)
 
 
 async def _is_free(state: WorkerState, download_id: int) -> bool:
@@ -116,8 +124,8 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace) -> Non
             referer=fetched.info.webpage_url,
             audio=fetched.path,
         )
-        async with state.sessionmaker.begin() as session:
-            await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+        leave = partial(host.leave, download_id=claimed.download_id, attempt=claimed.attempt)
+        await persist(state, leave)
         place.leave()
         landed = await file_track(state, claimed, fetched, cover=cover)
         log.info("download.completed", path=landed.file_path, bytes=landed.file_size)
@@ -138,16 +146,19 @@ async def _clear(state: WorkerState, claimed: Claim) -> None:
 
 
 async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:
-    async with state.sessionmaker.begin() as session:
-        status = await download.fail(session, claimed, error, retry_delay=state.settings.retry_delay)
+    fail = partial(download.fail, claimed=claimed, error=error, retry_delay=state.settings.retry_delay)
+    status = await persist(state, fail)
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
     if status is not DownloadStatus.PENDING:  # otherwise the next attempt goes on from what is there
         await _clear(state, claimed)
 
 
 async def _hand_back(state: WorkerState, claimed: Claim) -> None:
-    async with state.sessionmaker.begin() as session:
-        handed_back = await download.hand_back(session, claimed)
+    try:
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            handed_back = await persist(state, partial(download.hand_back, claimed=claimed))
+    except TimeoutError:  # the database is away; the rescue finds it
+        handed_back = False
     log.info("download.handed_back", done=handed_back)
 
 

@@ -18,6 +18,7 @@ from music_downloader.service.collection import NewTrack
 from music_downloader.service.download import Claim
 from music_downloader.service.submission import host_of
 from music_downloader.task.describe import source_facts
+from music_downloader.task.persistence import persist
 from music_downloader.task.state import FetchPlace, WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
@@ -50,7 +51,8 @@ class Expansion:
             [replace(source_facts(entry.info), webpage_url=entry.url) for entry in entries],
             count=whole.track_count,
         )
-        async with self._state.sessionmaker.begin() as session:
+
+        async def add(session: AsyncSession) -> tuple[int, int]:
             row = await self._collection(session)
             if is_first:
                 claimed = self._claimed
@@ -59,15 +61,20 @@ class Expansion:
                     await collection.begin(
                         session, collection_id=row.id, facts=_facts(sense), listing=_listing(sense)
                     )
-            entries = self._fitting(row, entries)
-            tracks = await self._tracks(session, row, whole, entries, sense) if entries else []
-            self._added += await collection.add_tracks(
+            fitting = self._fitting(row, entries)
+            tracks = await self._tracks(session, row, whole, fitting, sense) if fitting else []
+            added = await collection.add_tracks(
                 session,
                 collection=row,
                 audio_format=self._claimed.audio_format,
                 request_id=self._claimed.request_id,
                 tracks=tracks,
             )
+            return added, len(entries) - len(fitting)
+
+        added, cut = await persist(self._state, add)
+        self._added += added
+        self._cut += cut
         self._sense = sense
         self._place.leave()
 
@@ -76,7 +83,8 @@ class Expansion:
         claimed = self._claimed
         left_out = None if listed.left_out is None else listed.left_out + self._cut
         note = _left_out(left_out, self._state.settings.max_collection_items)
-        async with self._state.sessionmaker.begin() as session:
+
+        async def close(session: AsyncSession) -> None:
             row = await self._collection(session)
             if claimed.parent_id is None:
                 await collection.end_listing(session, collection_id=row.id, note=note)
@@ -91,6 +99,8 @@ class Expansion:
                 details={"tracks": listed.count - self._cut, "left_out": left_out},
                 origin=audit.Origin(request_id=claimed.request_id),
             )
+
+        await persist(self._state, close)
         log.info("download.listed", tracks=listed.count, added=self._added, left_out=left_out)
 
     def _fitting(self, row: Download, entries: list[Entry]) -> list[Entry]:
@@ -98,9 +108,7 @@ class Expansion:
         if self._claimed.parent_id is None:
             return entries
         others = (row.items_total or 1) - 1  # the row of the list itself goes
-        room = max(self._state.settings.max_collection_items - others, 0)
-        self._cut += max(len(entries) - room, 0)
-        return entries[:room]
+        return entries[: max(self._state.settings.max_collection_items - others, 0)]
 
     async def _collection(self, session: AsyncSession) -> Download:
         """Return the locked row that the tracks belong to; LostClaimError when the attempt has been ended."""

@@ -22,6 +22,7 @@ from music_downloader.task.state import WorkerState
 log = structlog.stdlib.get_logger(__name__)
 
 _QUIET_SECONDS = 0.4
+_LAST_WORD_SECONDS = 2.0
 
 
 async def fetch(
@@ -80,6 +81,8 @@ class Reporter:
         if self._timer is not None:
             self._timer.cancel()
         if self._writing is not None:
+            await asyncio.wait({self._writing}, timeout=_LAST_WORD_SECONDS)
+            self._writing.cancel()  # a database that is away: nobody needs to know any more
             await asyncio.wait({self._writing})
 
     def report(self, progress: Progress) -> None:
@@ -100,5 +103,5 @@ class Reporter:
         try:
             async with self._state.sessionmaker.begin() as session:
                 await download.note_progress(session, self._claimed, progress)
-        except SQLAlchemyError as error:
-            log.warning("progress.lost", error=type(error).__name__)
+        except (SQLAlchemyError, OSError) as error:
+            log.debug("progress.lost", error=type(error).__name__)

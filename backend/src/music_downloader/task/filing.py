@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,7 +23,10 @@ from music_downloader.service.download import Claim, Landed
 from music_downloader.task import owned
 from music_downloader.task.describe import album_of, describe_fetched, read_source_tags
 from music_downloader.task.fetch import Reporter
+from music_downloader.task.persistence import persist
 from music_downloader.task.state import WorkerState
+
+_COMMIT_SECONDS = 10.0
 
 
 async def file_track(state: WorkerState, claimed: Claim, fetched: Fetched, *, cover: bytes | None) -> Landed:
@@ -63,7 +66,10 @@ async def file_track(state: WorkerState, claimed: Claim, fetched: Fetched, *, co
     try:
         return await asyncio.shield(publishing)
     except asyncio.CancelledError:
-        await asyncio.wait({publishing})  # a rename that has begun is never left without its commit
+        # A rename that has begun is not left without its commit, unless the database is away.
+        await asyncio.wait({publishing}, timeout=_COMMIT_SECONDS)
+        publishing.cancel()
+        await asyncio.wait({publishing})
         raise
 
 
@@ -73,20 +79,22 @@ async def _settled(state: WorkerState, claimed: Claim, tags: TrackTags) -> Track
         return tags
     is_of_album = bool((claimed.entry or {}).get("album"))
     key = album_key(tags.album, "" if is_of_album else tags.album_artist)
-    async with state.sessionmaker.begin() as session:
-        known = album_of(await collection.album(session, collection_id=claimed.parent_id, key=key))
-        if known is not None:
-            return settle(tags, known)[0]
-        tags, first = settle(tags, None)
-        if first is not None:
+    collection_id = claimed.parent_id
+
+    async def agree(session: AsyncSession) -> TrackTags:
+        known = album_of(await collection.album(session, collection_id=collection_id, key=key))
+        settled, first = settle(tags, known)
+        if known is None and first is not None:
             await collection.keep_album(
                 session,
-                collection_id=claimed.parent_id,
+                collection_id=collection_id,
                 key=key,
                 facts=asdict(first),
-                artist=tags.album_artist if is_of_album else None,
+                artist=settled.album_artist if is_of_album else None,
             )
-    return tags
+        return settled
+
+    return await persist(state, agree)
 
 
 def _tag_and_hash(path: Path, tags: TrackTags, cover: bytes | None) -> str:
@@ -112,15 +120,21 @@ async def _publish(
     is a rename and a flush of the folder; everything slow is done.
     """
     source, source_id = facts["source"], facts["source_id"]
-    async with state.sessionmaker.begin() as session:
+    moved: list[PurePosixPath] = []
+
+    async def publish_once(session: AsyncSession) -> Landed:
         if not await download.hold(session, claimed):
             raise LostClaimError
         await library.take_turn(session, source=source, source_id=source_id)
         landed = await _owned_meanwhile(session, state, claimed, source=source, source_id=source_id)
         if landed is None:
-            landed = await _move(session, state, claimed, path, tags=tags, cover=cover, facts=facts)
+            landed = await _move(
+                session, state, claimed, path, tags=tags, cover=cover, facts=facts, moved=moved
+            )
         await download.complete(session, claimed, landed)
-    return landed
+        return landed
+
+    return await persist(state, publish_once)
 
 
 async def _owned_meanwhile(
@@ -142,12 +156,19 @@ async def _move(
     tags: TrackTags,
     cover: bytes | None,
     facts: Mapping[str, Any],
+    moved: list[PurePosixPath],
 ) -> Landed:
-    """Move the file into the library, with its cover beside it where it belongs to an album."""
+    """Move the file into the library, with its cover beside it where it belongs to an album.
+
+    `moved` is where it went in an earlier try whose commit the database hasn't taken.
+    """
     settings = state.settings
     root = settings.output_directory
     wanted = relative_path(tags, path.suffix, template=settings.library_template, limit=longest_name(root))
-    filed = await asyncio.to_thread(publish, path, root, wanted, digest=facts["sha256"])
+    filed = moved[0] if moved else None
+    if filed is None:
+        filed = await asyncio.to_thread(publish, path, root, wanted, digest=facts["sha256"])
+        moved.append(filed)
     beside = None
     if cover is not None and tags.album:
         beside = await asyncio.to_thread(place_cover, root, filed.parent, cover)

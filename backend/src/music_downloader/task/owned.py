@@ -14,6 +14,7 @@ from music_downloader.model import Track
 from music_downloader.service import download, library
 from music_downloader.service.download import Claim, Landed
 from music_downloader.task.describe import NO_SITE, said_of
+from music_downloader.task.persistence import persist
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
@@ -46,7 +47,8 @@ async def complete_from_library(state: WorkerState, claimed: Claim) -> Landed | 
     """Complete a download with a track that is there already; None, and all is as before, without one."""
     said = said_of(claimed.entry)
     source, source_id = identity(claimed, said)
-    async with state.sessionmaker.begin() as session:
+
+    async def complete(session: AsyncSession) -> Landed | None:
         tracks = await library.had_before(
             session,
             url=claimed.url,
@@ -63,7 +65,9 @@ async def complete_from_library(state: WorkerState, claimed: Claim) -> Landed | 
         landed = await first_there(session, state, tracks)
         if landed is not None:
             await download.complete(session, claimed, landed)
-    return landed
+        return landed
+
+    return await persist(state, complete)
 
 
 async def first_there(session: AsyncSession, state: WorkerState, tracks: Sequence[Track]) -> Landed | None:

@@ -3,6 +3,7 @@
 import asyncio
 from asyncio import Semaphore
 from dataclasses import dataclass, field
+from typing import Any
 
 from procrastinate import JobContext
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -23,6 +24,26 @@ class Running:
     work: asyncio.Task[None]
 
 
+@dataclass(kw_only=True, slots=True)
+class QueueState:
+    """How this worker stands to its queue.
+
+    `lost` is set once the connection is gone, until there is another; `back_since` is when it was back then,
+    on the loop's clock. `outlived` are the attempts that were under way, and still are. `worker` is the task
+    that all of it runs in.
+    """
+
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    back_since: float | None = None
+    outlived: dict[asyncio.Task[None], Claim] = field(default_factory=dict)
+    worker: asyncio.Task[Any] | None = field(default_factory=asyncio.current_task)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the worker has been told to end."""
+        return self.worker is not None and self.worker.cancelling() > 0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerState:
     """One worker's parts, built once by the worker's composition root; `running` is kept by download id."""
@@ -33,6 +54,7 @@ class WorkerState:
     fetches: Semaphore
     covers: Covers = field(default_factory=Covers)
     running: dict[int, Running] = field(default_factory=dict)
+    queue: QueueState = field(default_factory=QueueState)
 
     def as_context(self) -> dict[str, object]:
         """Return what the queue passes on to each job."""

@@ -14,6 +14,7 @@ from music_downloader.jobs import CLEAN_UP, FOLD, RESCUE, RUN_DOWNLOAD, UPKEEP
 from music_downloader.library.filing import remove_staging, staging_left_since
 from music_downloader.service import cleanup, counting, library, orphanage, throttle
 from music_downloader.service.health import SILENT_AFTER_SECONDS
+from music_downloader.task import custody
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
@@ -71,6 +72,8 @@ async def rescue(context: JobContext, timestamp: int) -> None:
     """Put downloads that nobody works on back into the queue: those of dead workers, those without a job."""
     del timestamp
     state = WorkerState.of(context)
+    if not custody.may_judge(state):
+        return
     manager = context.app.job_manager
     stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=SILENT_AFTER_SECONDS)
     for job in stalled:

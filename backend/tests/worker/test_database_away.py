@@ -1,0 +1,154 @@
+"""A database that goes away under a worker: its downloads go on, and are written down when it is back."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+from tests import media
+from tests.conftest import Serve, Service
+from tests.door import Door
+from tests.following import submit, until
+from tests.source import Answer, Request, Source
+from tests.worker.landing import Sessions, files
+
+from music_downloader import worker
+from music_downloader.library.filing import publish
+from music_downloader.migration import upgrade
+from music_downloader.model import Track
+from music_downloader.postgres import EmbeddedPostgres
+from music_downloader.task import custody, filing, upkeep
+
+
+class Slow:
+    """A file that is sent in two halves: the second one when the test says so."""
+
+    def __init__(self, source: Source, path: str, file: Path) -> None:
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+        self.requests = 0
+        self._body = file.read_bytes()
+        self.url = source.route(path, self._route)
+
+    def _route(self, _: Request) -> Answer:
+        self.requests += 1
+        headers = {"Content-Type": "audio/mpeg"}
+        return Answer(headers=headers, chunks=self._chunks, length=len(self._body))
+
+    def _chunks(self, stopping: threading.Event) -> Iterator[bytes]:
+        half = len(self._body) // 2
+        yield self._body[:half]
+        self.begun.set()
+        while not self.go_on.wait(0.05) and not stopping.is_set():
+            pass
+        yield self._body[half:]
+
+
+async def _happens(event: threading.Event, *, within: float = 20) -> None:
+    assert await asyncio.to_thread(event.wait, within)
+
+
+@pytest.fixture
+async def own_postgres(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL that is the test's alone, to stop and to start."""
+    server = EmbeddedPostgres(tmp_path / "own", fsync=False)
+    server.start()
+    await asyncio.to_thread(upgrade, make_url(server.url).set(drivername="postgresql+psycopg"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a silent worker for dead after three seconds, and look for such every second."""
+    for module in (worker, custody, upkeep):
+        monkeypatch.setattr(module, "SILENT_AFTER_SECONDS", 3)
+    for module in (worker, custody):
+        monkeypatch.setattr(module, "_HEARTBEAT_SECONDS", 0.5)
+    monkeypatch.setattr(upkeep, "_EVERY_TEN_SECONDS", "* * * * * *")
+
+
+async def _back(service: Service) -> None:
+    """Wait until the service answers from its database again, and its worker works; it has ten seconds."""
+    async with asyncio.timeout(10):
+        while (await service.http.get("/health")).status_code != 200:  # noqa: ASYNC110 - no event comes over HTTP
+            await asyncio.sleep(0.1)
+
+
+async def _outcome(alice: httpx.AsyncClient, number: int) -> tuple[str, int]:
+    one = await until(alice, number, lambda one: one["status"] not in {"in-progress", "pending"})
+    return one["status"], one["attempts"]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_database_that_is_killed_and_comes_back_costs_running_downloads_nothing(
+    serve: Serve, source: Source, own_postgres: EmbeddedPostgres
+) -> None:
+    service = await serve(database_url=own_postgres.url, embedded_worker=True)
+    alice = await service.sign_in()
+    # One goes on all the while; the other gets to its end while the database is away, and has to keep that.
+    through = Slow(source, "/through.mp3", media.make("mp3", frequency=300, title="Through"))
+    ends = Slow(source, "/ends.mp3", media.make("mp3", frequency=500, title="Ends"))
+    numbers = [await submit(alice, slow.url) for slow in (through, ends)]
+    for slow in (through, ends):
+        await _happens(slow.begun)
+    asked = through.requests, ends.requests
+    assert own_postgres.pid
+    os.kill(own_postgres.pid, signal.SIGKILL)
+    ends.go_on.set()
+    await asyncio.sleep(4)  # longer than a worker may be silent; its queue and its jobs have ended by now
+    answer = await alice.get("/api/downloads")
+    assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
+    own_postgres.start()
+    await _back(service)
+    assert await _outcome(alice, numbers[1]) == ("completed", 1)
+    await asyncio.sleep(5)  # the rescue looks at the other one, more than once, and leaves it alone
+    through.go_on.set()
+    assert await _outcome(alice, numbers[0]) == ("completed", 1)
+    assert (through.requests, ends.requests) == asked
+    assert files(service.library) == ["Unknown Artist/Ends.mp3", "Unknown Artist/Through.mp3"]
+    with psycopg.connect(own_postgres.url) as connection:
+        left = connection.execute(
+            "SELECT args, status FROM procrastinate_jobs WHERE queue_name = 'downloads'"
+        )
+        assert left.fetchall() == []
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_file_that_is_filed_as_the_database_goes_is_neither_lost_nor_fetched_again(
+    serve: Serve, source: Source, sessions: Sessions, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await door.open()
+    service = await serve(database_url=door.url, embedded_worker=True)
+    alice = await service.sign_in()
+    loop = asyncio.get_running_loop()
+    filed = threading.Event()
+
+    def publish_and_cut_off(*arguments: Any, **options: Any) -> Any:
+        path = publish(*arguments, **options)
+        asyncio.run_coroutine_threadsafe(door.close(), loop).result(5)
+        filed.set()
+        return path
+
+    monkeypatch.setattr(filing, "publish", publish_and_cut_off)
+    url = source.file("/song.mp3", media.make("mp3", title="Song", artist="Somebody"))
+    number = await submit(alice, url)
+    await _happens(filed)
+    await asyncio.sleep(2)
+    await door.open()
+    await _back(service)
+    assert await _outcome(alice, number) == ("completed", 1)
+    assert source.hits("/song.mp3") <= 2
+    assert files(service.library) == ["Somebody/Song.mp3"]
+    async with sessions() as session:
+        assert await session.scalar(select(Track.path)) == "Somebody/Song.mp3"
