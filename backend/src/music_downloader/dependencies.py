@@ -13,7 +13,7 @@ from music_downloader.model.reading import Reading
 from music_downloader.service.audit import Origin
 
 # With a database that has gone, everybody hears so within five seconds.
-_FIRST_WORD_SECONDS = 4.5
+_FIRST_WORD_SECONDS = 4.0
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:

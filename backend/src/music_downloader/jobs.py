@@ -21,6 +21,7 @@ MEASURE_ALBUMS = "music:measure_albums"
 CLEAN_UP = "music:clean_up"
 RESCUE = "music:rescue"
 FOLD = "music:fold"
+RECONCILE = "music:reconcile"
 
 # Nobody waits for a gain, and who looks at a file that has just come finds it unchanged for a moment.
 MEASURE_AFTER_SECONDS = 5.0

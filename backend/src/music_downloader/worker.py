@@ -2,7 +2,6 @@
 
 import asyncio
 from asyncio import Semaphore
-from contextlib import suppress
 
 import structlog
 from procrastinate import App
@@ -13,9 +12,10 @@ from music_downloader.engine.run import Engine
 from music_downloader.jobs import DOWNLOADS, QUIET, UPKEEP
 from music_downloader.model.database import connect
 from music_downloader.service.health import SILENT_AFTER_SECONDS
-from music_downloader.task import custody, download, finish, upkeep
+from music_downloader.task import custody, download, finish, reconcile, upkeep
 from music_downloader.task.connector import Connector, pool
 from music_downloader.task.state import WorkerState
+from music_downloader.task.storage import Storage
 from music_downloader.task.watch import watch_claims
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,13 +41,13 @@ async def run_worker(settings: Settings) -> None:
         pool_size=max(4, (settings.worker_concurrency + settings.encode_concurrency) // 2 + 2),
         patience=_PATIENCE_SECONDS,
     )
-    with suppress(OSError):  # where it fails, /health and each download say why
-        settings.output_directory.mkdir(parents=True, exist_ok=True)
     engine = Engine(encodes=settings.encode_concurrency)
+    sessionmaker = async_sessionmaker(database, expire_on_commit=False)
     state = WorkerState(
         settings=settings,
-        sessionmaker=async_sessionmaker(database, expire_on_commit=False),
+        sessionmaker=sessionmaker,
         engine=engine,
+        storage=Storage(settings=settings, sessionmaker=sessionmaker),
         fetches=Semaphore(settings.worker_concurrency),
     )
     try:
@@ -74,11 +74,15 @@ async def _work(state: WorkerState) -> None:
     download.declare(app)
     finish.declare(app)
     upkeep.declare(app)
+    reconcile.declare(app)
     connections = pool(settings.conninfo)
     async with connections, app.open_async(connections), asyncio.TaskGroup() as group:
         heartbeat = await custody.take_up(state, app)
         if heartbeat is not None:
             group.create_task(custody.tend(state, app, heartbeat))
+        if state.queue.back_since is None:  # the first round
+            group.create_task(state.storage.closed())
+            await reconcile.begin(app)
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
         # A job holds its place while it fetches and while it encodes, so there are places for both.
         places = settings.worker_concurrency + settings.encode_concurrency

@@ -10,6 +10,7 @@ from tests import media
 from tests.library.shelf import Stage, remove_tree
 
 from music_downloader.library.filing import staging_directory
+from music_downloader.library.presence import make_library
 
 CONTAINERS = ("mp3", "m4a", "flac", "opus", "ogg")
 
@@ -35,7 +36,7 @@ def copy_of(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "music"
-    root.mkdir()
+    make_library(root)
     return root
 
 
@@ -67,6 +68,8 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path | None]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
     mounted = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
+    if mounted:
+        make_library(folder)
     yield folder if mounted else None
     if mounted:
         subprocess.run(["umount", str(folder)], check=True)

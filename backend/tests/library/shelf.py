@@ -8,6 +8,7 @@ from music_downloader.library.filing import (
     publish,
     sha256_of,
 )
+from music_downloader.library.folders import OWN_FOLDER
 
 WANTED = PurePosixPath("Artist/2001 - Album/01 - Title.mp3")
 Stage = Callable[..., Path]
@@ -26,7 +27,7 @@ def files_below(root: Path) -> dict[str, bytes]:
 
 
 def listing(folder: Path) -> list[str]:
-    return [entry.name for entry in folder.iterdir()]
+    return [entry.name for entry in folder.iterdir() if entry.name != OWN_FOLDER]
 
 
 def file_it(staged: Path, root: Path, wanted: PurePosixPath = WANTED) -> PurePosixPath:

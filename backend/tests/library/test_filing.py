@@ -157,7 +157,7 @@ def test_a_removed_file_takes_its_empty_folders_with_it(root: Path, stage: Stage
     (root / "Artist" / "cover.jpg").unlink()
     file_it(stage(), root)
     assert unpublish(root, WANTED)
-    assert listing(root) == [".nas-music"]
+    assert listing(root) == []
     assert not unpublish(root, PurePosixPath("No/Such/File.mp3"))
     (root / "Folder").mkdir()
     assert not unpublish(root, PurePosixPath("Folder"))

@@ -7,6 +7,7 @@ from tests.library.shelf import listing
 from tests.library.test_names import ANY_TEXT, NASTY_TEXT, is_legal
 
 from music_downloader.errors import DownloadFailedError, ErrorCode
+from music_downloader.library.folders import OWN_FOLDER
 from music_downloader.library.playlists import PlaylistTrack, playlist_text, remove_playlist, write_playlist
 
 TRACKS = [
@@ -108,6 +109,7 @@ def test_any_name_becomes_a_legal_file_with_room_for_a_number(
     name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     root = tmp_path_factory.mktemp("music")
+    (root / OWN_FOLDER).mkdir()
     names = [write_playlist(root, name, text).name for text in ("1", "2")]
     assert all(is_legal(each) and each.endswith(".m3u8") for each in names)
     assert sorted(listing(root / "Playlists")) == sorted(names)

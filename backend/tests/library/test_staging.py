@@ -2,8 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from music_downloader.library.filing import STAGING
+from music_downloader.library.presence import make_library
 from music_downloader.library.staging import staging_for_attempt
+
+
+@pytest.fixture(autouse=True)
+def _library(tmp_path: Path) -> None:
+    make_library(tmp_path)
 
 
 def _part(folder: Path, text: str) -> Path:

@@ -18,6 +18,7 @@ from music_downloader.library.filing import publish, remove_staging, sha256_of, 
 from music_downloader.library.gain import Gain
 from music_downloader.library.names import relative_path
 from music_downloader.library.playlists import PlaylistTrack, playlist_text, write_playlist
+from music_downloader.library.presence import make_library
 from music_downloader.library.tags import TrackTags, write_tags
 
 GAIN = Gain(track_gain=-7.89, track_peak=0.987654, album_gain=1.5, album_peak=1.0)
@@ -150,6 +151,7 @@ def as_meant(records: Sequence[Record]) -> list[tuple[AlbumName, list[Shown]]]:
 
 def file_records(library: Path, *records: Record) -> None:
     """Put records into a library as the service does: tagged in the staging folder, then published."""
+    make_library(library)
     for number, record in enumerate(records):
         staging = staging_directory(library, f"{number}-record")
         cover = make_cover(staging / "picture.jpg", record.colour)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from tests import media
 from tests.conftest import Serve, Service
 from tests.door import Door
 from tests.following import submit, until
-from tests.source import Answer, Request, Source
-from tests.worker.landing import Sessions, files
+from tests.slow import Slow, happens
+from tests.source import Source
+from tests.worker.landing import Sessions, eventually, files
 
 from music_downloader import worker
 from music_downloader.library.filing import publish
@@ -26,34 +27,6 @@ from music_downloader.migration import upgrade
 from music_downloader.model import Track
 from music_downloader.postgres import EmbeddedPostgres
 from music_downloader.task import custody, filing, upkeep
-
-
-class Slow:
-    """A file that is sent in two halves: the second one when the test says so."""
-
-    def __init__(self, source: Source, path: str, file: Path) -> None:
-        self.begun = threading.Event()
-        self.go_on = threading.Event()
-        self.requests = 0
-        self._body = file.read_bytes()
-        self.url = source.route(path, self._route)
-
-    def _route(self, _: Request) -> Answer:
-        self.requests += 1
-        headers = {"Content-Type": "audio/mpeg"}
-        return Answer(headers=headers, chunks=self._chunks, length=len(self._body))
-
-    def _chunks(self, stopping: threading.Event) -> Iterator[bytes]:
-        half = len(self._body) // 2
-        yield self._body[:half]
-        self.begun.set()
-        while not self.go_on.wait(0.05) and not stopping.is_set():
-            pass
-        yield self._body[half:]
-
-
-async def _happens(event: threading.Event, *, within: float = 20) -> None:
-    assert await asyncio.to_thread(event.wait, within)
 
 
 @pytest.fixture
@@ -101,7 +74,7 @@ async def test_a_database_that_is_killed_and_comes_back_costs_running_downloads_
     ends = Slow(source, "/ends.mp3", media.make("mp3", frequency=500, title="Ends"))
     numbers = [await submit(alice, slow.url) for slow in (through, ends)]
     for slow in (through, ends):
-        await _happens(slow.begun)
+        await happens(slow.begun)
     asked = through.requests, ends.requests
     assert own_postgres.pid
     os.kill(own_postgres.pid, signal.SIGKILL)
@@ -117,11 +90,13 @@ async def test_a_database_that_is_killed_and_comes_back_costs_running_downloads_
     assert await _outcome(alice, numbers[0]) == ("completed", 1)
     assert (through.requests, ends.requests) == asked
     assert files(service.library) == ["Unknown Artist/Ends.mp3", "Unknown Artist/Through.mp3"]
-    with psycopg.connect(own_postgres.url) as connection:
-        left = connection.execute(
-            "SELECT args, status FROM procrastinate_jobs WHERE queue_name = 'downloads'"
-        )
-        assert left.fetchall() == []
+
+    def no_job_is_left() -> bool:
+        with psycopg.connect(own_postgres.url) as connection:
+            jobs = connection.execute("SELECT 1 FROM procrastinate_jobs WHERE queue_name = 'downloads'")
+            return jobs.fetchone() is None
+
+    await eventually(no_job_is_left)
 
 
 @pytest.mark.usefixtures("quick")
@@ -143,7 +118,7 @@ async def test_a_file_that_is_filed_as_the_database_goes_is_neither_lost_nor_fet
     monkeypatch.setattr(filing, "publish", publish_and_cut_off)
     url = source.file("/song.mp3", media.make("mp3", title="Song", artist="Somebody"))
     number = await submit(alice, url)
-    await _happens(filed)
+    await happens(filed)
     await asyncio.sleep(2)
     await door.open()
     await _back(service)

@@ -52,15 +52,25 @@ class _Seen:
 
 
 def staging_directory(root: Path, download_id: str) -> Path:
-    """Make the folder in which one download takes shape, on the library's disk: filing is a rename then."""
+    """Make the folder in which one download takes shape, on the library's disk: filing is a rename then.
+
+    Raises FileNotFoundError where there is no library; see `presence`.
+    """
     if not _PLAIN.fullmatch(download_id):
         raise ValueError("a download's id is letters, digits, '-' and '_'")
     folder = root / STAGING / download_id
-    folder.mkdir(parents=True, exist_ok=True)
+    # The library's own folder is made with the library, and never where that is missing.
+    folder.parent.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    keep_out(root)
+    return folder
+
+
+def keep_out(root: Path) -> None:
+    """Have music servers leave the library's own folder alone."""
     for name, text in _KEEP_OUT.items():
         with suppress(FileExistsError), (root / OWN_FOLDER / name).open("x") as marker:
             marker.write(text)
-    return folder
 
 
 def staging_left_since(root: Path, moment: float) -> list[Path]:

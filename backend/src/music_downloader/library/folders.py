@@ -28,7 +28,8 @@ def open_folders(root: Path, names: Sequence[str], *, create: bool = False) -> I
     """Open the root and each folder on the way down, the last being the deepest; closed again on exit.
 
     What is done by these descriptors stays in these folders, whatever happens to their names meanwhile.
-    Raises DownloadFailedError if a link leads outside, FileNotFoundError if a folder is missing and not made.
+    Raises DownloadFailedError if a link leads outside, FileNotFoundError if a folder is missing and not made,
+    or is to be made where there is no library.
     """
     with ExitStack() as stack:
 
@@ -37,6 +38,10 @@ def open_folders(root: Path, names: Sequence[str], *, create: bool = False) -> I
             return descriptor
 
         opened = [keep(os.open(root, _FOLDER))]
+        if create:
+            os.stat(
+                OWN_FOLDER, dir_fd=opened[0]
+            )  # what isn't the library, but its empty place, gets no folders
         for depth, name in enumerate(names, start=1):
             if create:
                 _make(name, opened[-1])

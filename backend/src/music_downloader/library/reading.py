@@ -39,7 +39,7 @@ def open_file(root: Path, path: str) -> OpenFile:
     except (ValueError, DownloadFailedError) as fault:
         raise NoFileError(_GONE) from fault
     except OSError as fault:
-        if fault.errno in _ABSENT and root.is_dir():
+        if fault.errno in _ABSENT and root.is_dir() and any(root.iterdir()):  # an empty one isn't it
             raise NoFileError(_GONE) from fault
         raise ServiceUnavailableError(
             "The music library can't be read right now; check that its disk is there, and its permissions."

@@ -44,7 +44,8 @@ class Download(Base):
 
     A collection is a row whose URL turned out to hold several tracks; each of them is a row with this one as
     its parent, at a `position`. Where such a track has no address of its own, `url` is the list's and
-    `item_position` its place there. `fetching` rows have a place at their `host`, `parked` ones wait for it.
+    `item_position` its place there. `fetching` rows have a place at their `host`, `parked` ones wait for it,
+    `held` ones for the library.
     What only the worker needs is not loaded with a row: `entry` is what the list told of a track, `listing`
     what it told of itself.
     """
@@ -112,6 +113,7 @@ class Download(Base):
             "id",
             postgresql_where=text("parked"),
         ),
+        Index("ix_download_history_held", "id", postgresql_where=text("held")),
     )
 
     id: Mapped[Id]
@@ -147,6 +149,7 @@ class Download(Base):
     host: Mapped[str] = mapped_column(String(255), server_default="")
     fetching: Mapped[bool] = mapped_column(server_default=text("false"))
     parked: Mapped[bool] = mapped_column(server_default=text("false"))
+    held: Mapped[bool] = mapped_column(server_default=text("false"))
     position: Mapped[int | None]
     item_position: Mapped[int | None]
     entry: Mapped[dict[str, Any] | None] = mapped_column(

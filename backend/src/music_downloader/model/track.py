@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from music_downloader.model.base import Base, CreatedAt, Id
+from music_downloader.model.base import Base, CreatedAt, Id, Moment
 
 
 class Track(Base):
@@ -14,7 +14,7 @@ class Track(Base):
 
     `original` says that the audio is the source's own, never encoded again. `cover_sha256` is the digest of
     the cover.jpg beside it if that one is ours. `loudness` is what was measured (`blocks`, `peak`), {} where
-    that isn't possible, and None while it hasn't been tried.
+    that isn't possible, and None while it hasn't been tried. `missing_since` is when the file was found gone.
     """
 
     __tablename__ = "tracks"
@@ -22,6 +22,7 @@ class Track(Base):
         CheckConstraint("size > 0", name="size_positive"),
         Index("ix_tracks_source_source_id", "source", "source_id"),
         Index("ix_tracks_sha256", "sha256"),
+        Index("ix_tracks_missing", "id", postgresql_where=text("missing_since IS NOT NULL")),
         Index("ix_tracks_unmeasured", "id", postgresql_where=text("loudness IS NULL")),
     )
 
@@ -40,4 +41,5 @@ class Track(Base):
     loudness: Mapped[dict[str, Any] | None] = mapped_column(
         JSONB(none_as_null=True), deferred=True, deferred_raiseload=True
     )
+    missing_since: Mapped[Moment | None]
     created_at: Mapped[CreatedAt]

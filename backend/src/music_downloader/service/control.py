@@ -23,8 +23,9 @@ from music_downloader.errors import (
 from music_downloader.jobs import DISCARD, UPKEEP, enqueue, enqueue_download, enqueue_tracks
 from music_downloader.library.filing import unpublish
 from music_downloader.library.playlists import remove_playlist
+from music_downloader.library.presence import read_marker
 from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Track, User
-from music_downloader.service import audit, collection, history, host
+from music_downloader.service import audit, collection, history, host, recognition
 from music_downloader.service.audit import Action, Origin
 from music_downloader.service.submission import count_unfinished, take_turn
 
@@ -54,6 +55,7 @@ async def cancel(session: AsyncSession, *, user: User, download_id: int, origin:
             progress=None,
             fetching=False,
             parked=False,
+            held=False,
         )
         .execution_options(synchronize_session=False)
     )
@@ -201,6 +203,11 @@ async def _now(session: AsyncSession, download: Download) -> Download:
 
 
 async def _delete_files(session: AsyncSession, track_ids: Sequence[int], *, library: Path) -> None:
+    known = await recognition.known_name(session) if track_ids else None
+    if known is not None and await asyncio.to_thread(read_marker, library) != known:
+        raise ServiceUnavailableError(
+            "The music library isn't there just now, so the file can't be deleted. The history is as it was."
+        )
     for track_id in track_ids:
         track = await session.scalar(select(Track).where(Track.id == track_id).with_for_update())
         if track is None or await session.scalar(

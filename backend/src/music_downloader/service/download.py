@@ -119,6 +119,7 @@ _CLAIM = (
         error_message=None,
         fetching=True,
         parked=False,
+        held=False,
     )
     .where(host.has_place(bindparam("places", type_=Integer)))
     .returning(
@@ -238,12 +239,17 @@ async def fail(
     return FAILED
 
 
-async def hand_back(session: AsyncSession, claimed: Claim) -> bool:
-    """Give an attempt back that a shutdown cut short, without counting it."""
-    if not await _end(session, claimed, PENDING, progress=None, attempts=claimed.attempt - 1):
+async def hand_back(session: AsyncSession, claimed: Claim, *, held: bool = False, **values: object) -> bool:
+    """Give an attempt back that was cut short through nobody's fault, without counting it.
+
+    It is queued at once, unless it is to be `held`.
+    """
+    attempts = claimed.attempt - 1
+    if not await _end(session, claimed, PENDING, progress=None, attempts=attempts, held=held, **values):
         return False
-    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt - 1)
-    await _enqueue(session, claimed)
+    await host.leave(session, download_id=claimed.download_id, attempt=attempts)
+    if not held:
+        await _enqueue(session, claimed)
     return True
 
 

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -15,11 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from music_downloader.engine import ffmpeg
-from music_downloader.library.filing import check_writable, free_space
+from music_downloader.library import presence
+from music_downloader.library.presence import Look
+from music_downloader.service import recognition, reconciliation
 
 # A worker writes its heartbeat every few seconds; one that has been silent this long is taken for dead.
 SILENT_AFTER_SECONDS = 15
 _PATIENCE_SECONDS = 4
+_DATABASE_SECONDS = 1.5  # it needs no disk to answer
+_looking: dict[Path, asyncio.Future[Look]] = {}
 _GIB = 1024**3
 
 
@@ -52,20 +57,21 @@ async def examine(
     checks: dict[str, Callable[[], Awaitable[Check]]] = {
         "database": lambda: _database(sessionmaker),
         "queue": lambda: _queue(sessionmaker),
-        "storage": lambda: asyncio.to_thread(_storage, library, min_free_space),
+        "storage": lambda: storage(sessionmaker, library=library, min_free_space=min_free_space),
         "ffmpeg": lambda: asyncio.to_thread(_ffmpeg),
         "yt_dlp": lambda: asyncio.to_thread(_yt_dlp),
     }
-    results = await asyncio.gather(*(_bounded(check) for check in checks.values()))
+    results = await asyncio.gather(*(_bounded(name, check) for name, check in checks.items()))
     return dict(zip(checks, results, strict=True))
 
 
-async def _bounded(check: Callable[[], Awaitable[Check]]) -> Check:
+async def _bounded(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
+    seconds = _DATABASE_SECONDS if name in {"database", "queue"} else _PATIENCE_SECONDS
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(seconds):
             return await check()
     except TimeoutError:
-        return Check(status=Condition.UNHEALTHY, detail=f"no answer within {_PATIENCE_SECONDS} seconds")
+        return Check(status=Condition.UNHEALTHY, detail=f"no answer within {seconds} seconds")
 
 
 async def _database(sessionmaker: async_sessionmaker[AsyncSession]) -> Check:
@@ -106,21 +112,56 @@ async def workers_alive(session: AsyncSession) -> int:
     ) or 0
 
 
-def _storage(library: Path, min_free_space: int) -> Check:
-    try:
-        check_writable(library)
-        free = free_space(library)
-    except OSError as error:
+async def storage(
+    sessionmaker: async_sessionmaker[AsyncSession], *, library: Path, min_free_space: int
+) -> Check:
+    """Look at the library, and at what the database knows of it."""
+    known, missing = None, 0
+    with suppress(SQLAlchemyError, OSError, TimeoutError):  # what is on the disk can be told without it
+        async with asyncio.timeout(_DATABASE_SECONDS), sessionmaker() as session:
+            known = await recognition.known_name(session)
+            missing = await reconciliation.count_missing(session)
+    check = _judge_storage(await _look(library), library, known=known, min_free_space=min_free_space)
+    if missing and check.status is not Condition.UNHEALTHY:
+        said = f"{check.detail}; files that have vanished: {missing}"
+        return Check(status=check.status, detail=said)
+    return check
+
+
+def _judge_storage(found: Look, library: Path, *, known: str | None, min_free_space: int) -> Check:
+    """Say how the library is; `known` is the name that the database has for it, None before the first."""
+    if found.fault is not None:
+        reason = found.fault.strerror
         return Check(
             status=Condition.UNHEALTHY,
-            detail=f"the library can't be written to ({error.strerror}); make {library} writable",
+            detail=f"the library can't be written to ({reason}); make {library} writable",
         )
-    said = f"{free / _GIB:.1f} GiB free"
-    if free < min_free_space:
+    if found.marker is None and known is not None:
         return Check(
-            status=Condition.DEGRADED, detail=f"{said}, less than the {min_free_space / _GIB:.1f} GiB to keep"
+            status=Condition.UNHEALTHY,
+            detail=f"the library isn't there: {library} is empty or another folder; mount it again",
         )
+    if found.marker is None and found.free == 0:
+        return Check(
+            status=Condition.UNHEALTHY, detail=f"{library} isn't there; a worker makes it at its first start"
+        )
+    if known is not None and found.marker != known:
+        return Check(
+            status=Condition.UNHEALTHY, detail=f"{library} is another library than the one in the database"
+        )
+    said = f"{found.free / _GIB:.1f} GiB free"
+    if found.free < min_free_space:
+        floor = f"less than the {min_free_space / _GIB:.1f} GiB to keep; downloads wait for room"
+        return Check(status=Condition.DEGRADED, detail=f"{said}, {floor}")
     return Check(status=Condition.HEALTHY, detail=said)
+
+
+async def _look(library: Path) -> Look:
+    """Look at the library in a thread; where a share hangs, all who ask wait for the same one."""
+    looking = _looking.get(library)
+    if looking is None or looking.done():
+        looking = _looking[library] = asyncio.ensure_future(asyncio.to_thread(presence.look, library))
+    return await asyncio.shield(looking)
 
 
 def _ffmpeg() -> Check:

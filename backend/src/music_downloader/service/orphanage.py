@@ -14,7 +14,7 @@ _MOST_AT_ONCE = 1000
 _ORPHANED = f"""
     SELECT id FROM download_history
     WHERE status IN ('pending', 'in-progress') AND (kind = 'track' OR listed_at IS NULL)
-    AND {host.FORGOTTEN} AND NOT EXISTS (
+    AND NOT held AND {host.FORGOTTEN} AND NOT EXISTS (
         SELECT FROM procrastinate_jobs
         WHERE task_name = :task AND status IN ('todo', 'doing')
         AND (args ->> 'download_id')::bigint = download_history.id

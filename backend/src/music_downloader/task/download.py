@@ -15,7 +15,7 @@ from music_downloader.library.faults import as_failure
 from music_downloader.library.filing import STAGING, remove_staging
 from music_downloader.library.staging import staging_for_attempt
 from music_downloader.model import DownloadKind, DownloadStatus
-from music_downloader.service import download, host
+from music_downloader.service import download, holding, host
 from music_downloader.service.download import Claim
 from music_downloader.task import custody, owned
 from music_downloader.task.cover import find_cover
@@ -28,6 +28,14 @@ from music_downloader.task.state import FetchPlace, Running, WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
 
+# What a disk that is full or gone may look like, whoever was the one to find out.
+_MAY_BE_OF_STORAGE = {
+    ErrorCode.NO_SPACE,
+    ErrorCode.INTERNAL,
+    ErrorCode.BAD_MEDIA,
+    ErrorCode.UNAVAILABLE,
+    ErrorCode.TIMEOUT,
+}
 _GOODBYE_SECONDS = 3.0  # for a worker that is told to stop while the database is away
 
 
@@ -44,6 +52,11 @@ async def run_download(context: JobContext, download_id: int) -> None:
     place = FetchPlace(state.fetches)
     await place.take()
     try:
+        if (reason := await state.storage.closed()) is not None:
+            async with state.sessionmaker.begin() as session:
+                await holding.hold(session, download_id=download_id, reason=reason)
+            place.leave()
+            return
         async with state.sessionmaker.begin() as session:
             claimed = await download.claim(
                 session, download_id=download_id, places=state.settings.max_per_host
@@ -146,11 +159,25 @@ async def _clear(state: WorkerState, claimed: Claim) -> None:
 
 
 async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:
+    if error.code in _MAY_BE_OF_STORAGE and await _held_back(state, claimed, error):
+        return
     fail = partial(download.fail, claimed=claimed, error=error, retry_delay=state.settings.retry_delay)
     status = await persist(state, fail)
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
     if status is not DownloadStatus.PENDING:  # otherwise the next attempt goes on from what is there
         await _clear(state, claimed)
+
+
+async def _held_back(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> bool:
+    """Let an attempt wait for the library instead, where that is what it failed by; it costs nothing then."""
+    if error.code is ErrorCode.NO_SPACE:  # there may be room for others now
+        await _clear(state, claimed)
+    reason = await state.storage.closed(now=True)
+    if reason is None:
+        return False
+    await persist(state, partial(holding.hold_back, claimed=claimed, reason=reason))
+    log.warning("download.held", code=reason.code.value, detail=reason.detail, failed_by=error.detail)
+    return True
 
 
 async def _hand_back(state: WorkerState, claimed: Claim) -> None:

@@ -13,8 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.engine.order import Fetched, FetchOrder, Item, Listed, Progress
 from music_downloader.engine.run import OnEntries
-from music_downloader.errors import DownloadFailedError, ErrorCode
-from music_downloader.library.filing import free_space
 from music_downloader.service import download
 from music_downloader.service.download import Claim
 from music_downloader.task.state import WorkerState
@@ -30,14 +28,6 @@ async def fetch(
 ) -> Fetched | Listed:
     """Fetch a track into `staging`, or have `on_entries` told what a list holds."""
     settings = state.settings
-    free = await asyncio.to_thread(free_space, settings.output_directory)
-    if free < settings.min_free_space:
-        raise DownloadFailedError(
-            ErrorCode.NO_SPACE,
-            f"The library has {free // 1024**2} MiB left, less than it must keep free; make room and retry.",
-            transient=True,
-            retry_after=60,
-        )
     order = FetchOrder(
         url=claimed.url,
         item=_item(claimed),

@@ -7,10 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.engine.order import Fetched, Progress
-from music_downloader.errors import LostClaimError
+from music_downloader.errors import DownloadFailedError, LostClaimError
 from music_downloader.jobs import MEASURE, MEASURE_AFTER_SECONDS, enqueue
 from music_downloader.library.albums import album_key, settle
 from music_downloader.library.covers import place_cover
@@ -27,6 +28,8 @@ from music_downloader.task.persistence import persist
 from music_downloader.task.state import WorkerState
 
 _COMMIT_SECONDS = 10.0
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 async def file_track(state: WorkerState, claimed: Claim, fetched: Fetched, *, cover: bytes | None) -> Landed:
@@ -171,7 +174,10 @@ async def _move(
         moved.append(filed)
     beside = None
     if cover is not None and tags.album:
-        beside = await asyncio.to_thread(place_cover, root, filed.parent, cover)
+        try:
+            beside = await asyncio.to_thread(place_cover, root, filed.parent, cover)
+        except DownloadFailedError as error:  # the file is there, and has the picture in it
+            log.warning("cover.not_placed", path=str(filed), detail=error.detail)
     track = await library.record_track(session, path=str(filed), cover_sha256=beside, **facts)
     belongs_to_album = claimed.parent_id is not None and tags.album
     if settings.replaygain and facts["loudness"] is None and not belongs_to_album:

@@ -2,8 +2,9 @@
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path, PurePosixPath
 
 import structlog
@@ -35,6 +36,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 # Each of them may run twice; the queue brings one again that failed, or that a stop cut short.
 _RETRIES = RetryStrategy(max_attempts=5, wait=30, exponential_wait=4)
+_PUT_OFF_SECONDS = 60.0
+_Job = Callable[..., Awaitable[None]]
 _Loudness = tuple[Mapping[int, int], float]
 
 
@@ -47,7 +50,26 @@ def declare(app: App) -> None:
         (DISCARD, UPKEEP, discard),
     ):
         task = app.task(name=name, queue=queue, pass_context=True, retry=_RETRIES)
-        task(run)
+        task(_when_there_is_a_library(name, queue, run))
+
+
+def _when_there_is_a_library(name: str, queue: str, run: _Job) -> _Job:
+    """Put a job off, at no cost, while the library is full or gone: before it, and when it fails by that."""
+
+    @wraps(run)
+    async def run_or_put_off(context: JobContext, **arguments: object) -> None:
+        state = WorkerState.of(context)
+        if await state.storage.closed() is None:
+            try:
+                return await run(context, **arguments)
+            except (OSError, DownloadFailedError):
+                if await state.storage.closed(now=True) is None:
+                    raise
+        async with state.sessionmaker.begin() as session:
+            await enqueue(session, name, queue=queue, delay=_PUT_OFF_SECONDS, arguments=arguments)
+        return None
+
+    return run_or_put_off
 
 
 async def discard(context: JobContext, download_ids: Sequence[int]) -> None:
@@ -190,6 +212,8 @@ async def _write_gain(state: WorkerState, track: Track, found: Gain | None) -> N
                 await library.rewritten(session, track_id=row.id, sha256=copied.digest, size=size)
     except DownloadFailedError as error:
         log.warning("gain.not_written", path=track.path, detail=error.detail)
+        if error.transient and await state.storage.closed(now=True) is not None:
+            raise  # it is written when the library is well again
     finally:
         await asyncio.to_thread(remove_staging, staging)
 

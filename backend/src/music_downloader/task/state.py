@@ -12,6 +12,7 @@ from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
 from music_downloader.service.download import Claim
 from music_downloader.task.cover import Covers
+from music_downloader.task.storage import Storage
 
 _KEY = "state"
 
@@ -52,6 +53,7 @@ class WorkerState:
     sessionmaker: async_sessionmaker[AsyncSession]
     engine: Engine
     fetches: Semaphore
+    storage: Storage
     covers: Covers = field(default_factory=Covers)
     running: dict[int, Running] = field(default_factory=dict)
     queue: QueueState = field(default_factory=QueueState)

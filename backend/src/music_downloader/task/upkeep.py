@@ -10,9 +10,9 @@ from procrastinate.jobs import Status
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from music_downloader.jobs import CLEAN_UP, FOLD, RESCUE, RUN_DOWNLOAD, UPKEEP
+from music_downloader.jobs import CLEAN_UP, FOLD, RECONCILE, RESCUE, RUN_DOWNLOAD, UPKEEP
 from music_downloader.library.filing import remove_staging, staging_left_since
-from music_downloader.service import cleanup, counting, library, orphanage, throttle
+from music_downloader.service import cleanup, counting, holding, library, orphanage, throttle
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task import custody
 from music_downloader.task.state import WorkerState
@@ -20,7 +20,7 @@ from music_downloader.task.state import WorkerState
 log = structlog.stdlib.get_logger(__name__)
 
 # Periodic jobs; and a download whose job is gone is found as one without.
-_COME_BY_THEMSELVES = {RUN_DOWNLOAD, CLEAN_UP, RESCUE, FOLD}
+_COME_BY_THEMSELVES = {RUN_DOWNLOAD, CLEAN_UP, RESCUE, RECONCILE, FOLD}
 _EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
 _STAGING_KEPT_SECONDS = 24 * 3600
 _LEFT_ALONE = timedelta(hours=1)
@@ -74,6 +74,7 @@ async def rescue(context: JobContext, timestamp: int) -> None:
     state = WorkerState.of(context)
     if not custody.may_judge(state):
         return
+    await _release_held(state)
     manager = context.app.job_manager
     stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=SILENT_AFTER_SECONDS)
     for job in stalled:
@@ -92,3 +93,14 @@ async def rescue(context: JobContext, timestamp: int) -> None:
             log.warning("download.not_rescued", download_id=download_id, error=type(error).__name__)
             continue
         log.warning("download.rescued", download_id=download_id, status=status)
+
+
+async def _release_held(state: WorkerState) -> None:
+    """Let downloads go on that have waited for the library, once it is well."""
+    async with state.sessionmaker() as session:
+        waits = await holding.waits(session)
+    if waits and await state.storage.closed() is None:  # a disk that sleeps isn't woken for nothing
+        async with state.sessionmaker.begin() as session:
+            released = await holding.release(session)
+        if released:
+            log.info("downloads.released", count=released)

@@ -1,0 +1,90 @@
+"""At each start and each night: rows, queue and disk compared, and what differs mended or told."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+from procrastinate import App, JobContext
+from procrastinate.exceptions import AlreadyEnqueued
+
+from music_downloader.jobs import QUIET, RECONCILE
+from music_downloader.library import presence
+from music_downloader.service import reconciliation
+from music_downloader.service.reconciliation import Filed, Found
+from music_downloader.task.state import WorkerState
+
+log = structlog.stdlib.get_logger(__name__)
+
+_EVERY_NIGHT = "17 4 * * *"
+_MOST_NAMED = 20  # in the log; the count says how many there were
+
+
+def declare(app: App) -> None:
+    """Tell the queue that the job runs here, each night."""
+    task = app.task(name=RECONCILE, queue=QUIET, queueing_lock=RECONCILE, pass_context=True)(reconcile)
+    app.periodic(cron=_EVERY_NIGHT, periodic_id=RECONCILE)(task)
+
+
+async def begin(app: App) -> None:
+    """Have it done at a start, once for all workers that start together."""
+    try:
+        await app.configure_task(RECONCILE, queue=QUIET, queueing_lock=RECONCILE).defer_async()
+    except AlreadyEnqueued:
+        return
+
+
+async def reconcile(context: JobContext, timestamp: int = 0) -> None:
+    """Compare; only sizes are looked at here, and only where the library itself is known to be there."""
+    del timestamp
+    state = WorkerState.of(context)
+    await _drop_jobs(context, state)
+    await state.storage.closed(now=True)
+    if not await _is_there(state):
+        log.warning("library.not_reconciled", reason="the library isn't there")
+        return
+    seen: Counter[str] = Counter()
+    last = 0
+    while True:
+        async with state.sessionmaker() as session:
+            rows = await reconciliation.page(session, after=last)
+        if not rows:
+            break
+        last = rows[-1].id
+        differing = await asyncio.to_thread(_compare, state, rows)
+        if differing and not await _is_there(state):  # it went while we looked: what isn't there says nothing
+            log.warning("library.not_reconciled", reason="the library went away")
+            return
+        for filed, found in differing:
+            async with state.sessionmaker.begin() as session:
+                word = await reconciliation.correct(session, filed, found, now=datetime.now(UTC))
+            if word is not None:
+                seen[word] += 1
+                if seen[word] <= _MOST_NAMED:
+                    log.warning("library.differs", path=filed.path, how=word)
+    log.info("library.reconciled", **{word.replace(" ", "_"): count for word, count in seen.items()})
+
+
+def _compare(state: WorkerState, rows: Sequence[Filed]) -> list[tuple[Filed, Found]]:
+    root = state.settings.output_directory
+    compared = ((filed, reconciliation.find(root, filed)) for filed in rows)
+    return [
+        (filed, found)
+        for filed, found in compared
+        if found.size != (None if filed.is_missing else filed.size)
+    ]
+
+
+async def _is_there(state: WorkerState) -> bool:
+    root = state.settings.output_directory
+    return await asyncio.to_thread(presence.read_marker, root) == state.storage.name is not None
+
+
+async def _drop_jobs(context: JobContext, state: WorkerState) -> None:
+    async with state.sessionmaker() as session:
+        left = await reconciliation.jobs_without_download(session)
+    for job_id in left:
+        await context.app.job_manager.cancel_job_by_id_async(job_id, delete_job=True)
+    if left:
+        log.warning("jobs.dropped", count=len(left))
