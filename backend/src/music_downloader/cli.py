@@ -15,10 +15,13 @@ import uvicorn
 import uvloop
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader import version
 from music_downloader.app import create_app
+from music_downloader.command.doctor import doctor
+from music_downloader.command.installation import installation
+from music_downloader.command.library import adopt, verify
 from music_downloader.command.transaction import in_transaction
 from music_downloader.command.user import users
 from music_downloader.config.logging import configure_logging
@@ -28,10 +31,9 @@ from music_downloader.config.settings import Settings, load_settings
 from music_downloader.engine.containment import die_with_parent
 from music_downloader.errors import MusicDownloaderError
 from music_downloader.migration import upgrade, upgrade_when_reachable
-from music_downloader.model.database import connect
 from music_downloader.postgres import EmbeddedPostgres
 from music_downloader.service import cleanup as cleanup_service
-from music_downloader.service import counting, health, throttle
+from music_downloader.service import counting, throttle
 from music_downloader.serving.server import configuration
 from music_downloader.worker import run_worker
 
@@ -211,7 +213,8 @@ async def _migrate_and_work(settings: Settings) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to the shape this version needs; safe to run at any time, and twice at once."""
-    changed = upgrade(load_settings().sqlalchemy_url)
+    with installation() as settings:
+        changed = upgrade(settings.sqlalchemy_url)
     typer.echo("The database has been brought up to date." if changed else "The database is up to date.")
 
 
@@ -232,24 +235,6 @@ def cleanup(
     typer.echo(f"Removed {in_transaction(remove)} expired tokens.")
 
 
-@cli.command()
-def doctor() -> None:
-    """Look at database, queue, library, ffmpeg and yt-dlp; exit code 1 when something doesn't work."""
-    settings = load_settings()
-
-    async def look() -> dict[str, health.Check]:
-        database = connect(settings.sqlalchemy_url, application_name="nas-music doctor", pool_size=2)
-        try:
-            return await health.examine(
-                async_sessionmaker(database),
-                library=settings.output_directory,
-                min_free_space=settings.min_free_space,
-            )
-        finally:
-            await database.dispose()
-
-    checks = asyncio.run(look())
-    for name, check in checks.items():
-        typer.echo(f"{name:<10} {check.status.value:<10} {check.detail}")
-    if health.worst(checks) is health.Condition.UNHEALTHY:
-        raise typer.Exit(1)
+cli.command()(doctor)
+cli.command()(verify)
+cli.command()(adopt)

@@ -10,7 +10,7 @@ from music_downloader.config.settings import PLACEHOLDER_SECRET_KEY, Settings
 from music_downloader.errors import ConfigurationError
 
 MIN_KEY_BYTES = 32
-_FILE = "secret.key"
+KEY_FILE = "secret.key"
 
 
 def signing_key(settings: Settings) -> str:
@@ -31,7 +31,7 @@ def signing_key(settings: Settings) -> str:
 
 
 def _kept_key(data_directory: Path) -> str:
-    path = data_directory / _FILE
+    path = data_directory / KEY_FILE
     try:
         data_directory.mkdir(mode=0o755, parents=True, exist_ok=True)  # whatever the umask is
         if not path.exists():
@@ -51,7 +51,7 @@ def _kept_key(data_directory: Path) -> str:
 
 def _make(path: Path) -> None:
     """Write a new key so that two starts at once agree on one of them."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{_FILE}-")  # mode 0600
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{KEY_FILE}-")  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_hex(32))

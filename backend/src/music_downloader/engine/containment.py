@@ -109,7 +109,7 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
     if limits.nice:
         os.nice(limits.nice)
     if limits.idle:
-        _step_back()
+        step_back()
 
 
 def _drop_capabilities() -> None:
@@ -140,7 +140,7 @@ def _processes() -> int | None:
     return None
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """Run at the lowest priority for processor and disk; a system without either does without."""
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

@@ -1,5 +1,5 @@
 """Bringing a database to the shape this version needs."""
 
-from music_downloader.migration.run import is_current, upgrade, upgrade_when_reachable
+from music_downloader.migration.run import OLDEST_POSTGRES, is_current, upgrade, upgrade_when_reachable
 
-__all__ = ["is_current", "upgrade", "upgrade_when_reachable"]
+__all__ = ["OLDEST_POSTGRES", "is_current", "upgrade", "upgrade_when_reachable"]

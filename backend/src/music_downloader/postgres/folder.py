@@ -33,6 +33,7 @@ PREDECESSOR_TIMEOUT = 30.0
 
 _INITDB_TIMEOUT = 300.0
 _BUILTIN_LOCALES_SINCE = 17
+_PORT_LINE = 3
 _STATUS_LINE = 7  # of postmaster.pid, counted from 0; see LOCK_FILE_LINE_PM_STATUS in PostgreSQL's pidfile.h
 
 
@@ -138,6 +139,15 @@ def wait_for_predecessor(pgdata: Path) -> None:
 def is_ready(pgdata: Path, pid: int) -> bool:
     """Whether the server with that pid says that it takes connections; its port is its own then."""
     return _pid_and_status(pgdata) == (pid, "ready")
+
+
+def port_of(pgdata: Path) -> int | None:
+    """Return where the server of this folder takes connections; None while it doesn't."""
+    pid, status = _pid_and_status(pgdata)
+    if status != "ready" or pid not in servers_on(pgdata):
+        return None
+    lines = (pgdata / "postmaster.pid").read_text().splitlines()
+    return int(lines[_PORT_LINE])
 
 
 @contextmanager

@@ -180,7 +180,12 @@ class EmbeddedPostgres:
             raise ConfigurationError(f"PostgreSQL in {self._home} doesn't let us in: {error}") from error
 
     def _url(self, database: str) -> str:
-        return f"postgresql://{folder.USER}:{self._password}@{HOST}:{self._port}/{database}"
+        return url_of(password=self._password, port=self._port or 0, database=database)
+
+
+def url_of(*, password: str, port: int, database: str = DATABASE) -> str:
+    """Write down how libpq reaches a server of ours."""
+    return f"postgresql://{folder.USER}:{password}@{HOST}:{port}/{database}"
 
 
 @contextmanager
