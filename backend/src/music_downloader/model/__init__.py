@@ -3,6 +3,7 @@
 from music_downloader.model.audit import AuditLog, Outcome
 from music_downloader.model.base import Base
 from music_downloader.model.download import ACTIVE, Download, DownloadKind, DownloadStatus
+from music_downloader.model.intent import FilingIntent
 from music_downloader.model.throttle import Throttle
 from music_downloader.model.track import Track
 from music_downloader.model.user import RevokedToken, User, after_every_session
@@ -14,6 +15,7 @@ __all__ = [
     "Download",
     "DownloadKind",
     "DownloadStatus",
+    "FilingIntent",
     "Outcome",
     "RevokedToken",
     "Throttle",

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 from procrastinate import App, JobContext
@@ -12,7 +13,7 @@ from music_downloader.errors import DownloadFailedError, ErrorCode, LostClaimErr
 from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
 from music_downloader.library.faults import as_failure
 from music_downloader.library.filing import STAGING, remove_staging
-from music_downloader.library.staging import staging_for_attempt
+from music_downloader.library.staging import give_free, staging_for_attempt
 from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.service import download, host
 from music_downloader.service.download import Claim
@@ -38,7 +39,9 @@ async def run_download(context: JobContext, download_id: int) -> None:
     if not await _is_free(state, download_id):
         return
     place = FetchPlace(state.fetches)
-    await place.take()
+    if not await _is_begun(state, place):
+        await asyncio.shield(_put_back(state, download_id))
+        return
     try:
         async with state.sessionmaker.begin() as session:
             claimed = await download.claim(
@@ -54,6 +57,19 @@ async def run_download(context: JobContext, download_id: int) -> None:
         await _followed(state, claimed, work)
     finally:
         place.leave()
+
+
+async def _is_begun(state: WorkerState, place: FetchPlace) -> bool:
+    """Wait for a place; False where the worker is asked to stop before there is one."""
+    try:
+        return await place.take(unless=state.stopping)
+    except asyncio.CancelledError:
+        return False
+
+
+async def _put_back(state: WorkerState, download_id: int) -> None:
+    async with state.sessionmaker.begin() as session:
+        await download.put_back(session, download_id=download_id)
 
 
 async def _is_free(state: WorkerState, download_id: int) -> bool:
@@ -117,6 +133,7 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace) -> Non
             audio=fetched.path,
         )
         async with state.sessionmaker.begin() as session:
+            await download.unhurried(session)  # its end gives the place back too
             await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
         place.leave()
         landed = await file_track(state, claimed, fetched, cover=cover)
@@ -132,12 +149,16 @@ def staging_name(claimed: Claim) -> str:
 async def _clear(state: WorkerState, claimed: Claim) -> None:
     """Leave nothing of an attempt that a person has cancelled, or that another worker has taken over."""
     log.info("download.stopped")
-    own = state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.attempt}"
     with suppress(OSError):  # a library that is away keeps it until it is back
-        await asyncio.to_thread(remove_staging, own)
+        await asyncio.to_thread(remove_staging, _own_staging(state, claimed))
+
+
+def _own_staging(state: WorkerState, claimed: Claim) -> Path:
+    return state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.attempt}"
 
 
 async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:
+    await asyncio.to_thread(give_free, _own_staging(state, claimed))
     async with state.sessionmaker.begin() as session:
         status = await download.fail(session, claimed, error, retry_delay=state.settings.retry_delay)
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
@@ -146,6 +167,7 @@ async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) 
 
 
 async def _hand_back(state: WorkerState, claimed: Claim) -> None:
+    await asyncio.to_thread(give_free, _own_staging(state, claimed))
     async with state.sessionmaker.begin() as session:
         handed_back = await download.hand_back(session, claimed)
     log.info("download.handed_back", done=handed_back)
