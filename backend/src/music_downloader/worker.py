@@ -25,7 +25,6 @@ _HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 1.0  # scheduled retries are found by asking, new jobs by notification
 _QUIET_POLL_SECONDS = 2.0
 _UPKEEP_POLL_SECONDS = 10.0
-_GRACE_SECONDS = 5.0
 _RESTART_AFTER_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0  # tracks of a collection wait for each other's publishing, on a slow share too
 
@@ -34,8 +33,12 @@ class _StoppedError(Exception):
     """The queue's worker stopped by itself, as it does when its connection is cut."""
 
 
-async def run_worker(settings: Settings) -> None:
-    """Work until cancelled; a database that goes away is waited for."""
+async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
+    """Work until `stop` is set or the task is cancelled; a database that goes away is waited for.
+
+    Once asked to stop, it begins nothing more, lets what runs end within SHUTDOWN_GRACE, and hands the rest
+    back.
+    """
     database = connect(
         settings.sqlalchemy_url,
         application_name="nas-music worker",
@@ -50,16 +53,18 @@ async def run_worker(settings: Settings) -> None:
         sessionmaker=async_sessionmaker(database, expire_on_commit=False),
         engine=engine,
         fetches=Semaphore(settings.worker_concurrency),
+        stopping=stop or asyncio.Event(),
     )
     try:
-        while True:
+        while not state.stopping.is_set():
             try:
                 await engine.start()
                 await _work(state)
             except Exception as error:  # noqa: BLE001 - whatever it was, downloads wait; a loop goes on
                 reason = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
                 log.warning("worker.interrupted", reason=f"{type(reason).__name__}: {reason}"[:300])
-            await asyncio.sleep(_RESTART_AFTER_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(state.stopping.wait(), _RESTART_AFTER_SECONDS)
     finally:
         await engine.close()
         await database.dispose()
@@ -92,10 +97,33 @@ async def _work(state: WorkerState) -> None:
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
         # A job holds its place while it fetches and while it encodes, so there are places for both.
         places = settings.worker_concurrency + settings.encode_concurrency
-        group.create_task(_consume(app, state, name=DOWNLOADS, concurrency=places, poll=_POLL_SECONDS))
-        group.create_task(_consume(app, state, name=QUIET, concurrency=1, poll=_QUIET_POLL_SECONDS))
-        group.create_task(watch_claims(state))
-        group.create_task(_consume(app, state, name=UPKEEP, concurrency=1, poll=_UPKEEP_POLL_SECONDS))
+        queues = (
+            (DOWNLOADS, places, _POLL_SECONDS),
+            (QUIET, 1, _QUIET_POLL_SECONDS),
+            (UPKEEP, 1, _UPKEEP_POLL_SECONDS),
+        )
+        consumers = [
+            group.create_task(_consume(app, state, name=name, concurrency=concurrency, poll=poll))
+            for name, concurrency, poll in queues
+        ]
+        companions = [group.create_task(watch_claims(state)), group.create_task(_stay_alive(app, state))]
+        await state.stopping.wait()
+        log.info("worker.stopping", running=len(state.running))
+        for consumer in consumers:
+            consumer.cancel()  # it fetches nothing more, and waits for what runs
+        await asyncio.wait(consumers)
+        for companion in companions:
+            companion.cancel()
+
+
+async def _stay_alive(app: App, state: WorkerState) -> None:
+    """Keep the heart beating while what runs comes to its end; the queue's own stops when asked to."""
+    await state.stopping.wait()
+    while True:
+        for worker_id in state.registered:
+            with suppress(Exception):  # without the database nobody else takes anything over either
+                await app.job_manager.update_heartbeat(worker_id)
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
 
 
 async def _one_statement_each(connection: AsyncConnection) -> None:
@@ -109,7 +137,7 @@ async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int,
         name=name,
         concurrency=concurrency,
         fetch_job_polling_interval=poll,
-        shutdown_graceful_timeout=_GRACE_SECONDS,
+        shutdown_graceful_timeout=state.settings.shutdown_grace,
         delete_jobs="always",  # what a failed job left undone is found by the rescue; its reason is logged
         additional_context=state.as_context(),
         install_signal_handlers=False,

@@ -26,6 +26,13 @@ KEEPALIVE = {
 }
 
 
+# What another machine held goes soon after it has died, and what a frozen one holds, some time later.
+_LETTING_GO = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+    " -c idle_in_transaction_session_timeout=300s"
+)
+
+
 class _Connection(psycopg.AsyncConnection[Any]):
     """One that ends when the server accepts what is sent and never answers; libpq would wait for ever."""
 
@@ -71,6 +78,6 @@ def connect(
             **KEEPALIVE,
             "async_creator_fn": Connection.connect,
             "application_name": application_name,
-            "options": f"-c statement_timeout={int(patience * 1000)} -c timezone=UTC",
+            "options": f"-c statement_timeout={int(patience * 1000)} -c timezone=UTC {_LETTING_GO}",
         },
     )
