@@ -227,9 +227,7 @@ def run(folder: Path, given: argparse.Namespace) -> list[str]:
         music = Music(source, chosen)
         rampage = Rampage(cluster, client, music, chosen, given.workers)
         rampage.run(kills=given.kills, lines=list(given.lines), minutes=given.minutes)
-        _say(
-            f"{rampage.kills.total()} kills in {time.monotonic() - begun:.0f} s; now it may rest", flush=True
-        )
+        _say(f"{rampage.kills.total()} kills in {time.monotonic() - begun:.0f} s; now it may rest")
         rested = rampage.rest()
         verdict = check(
             cluster.postgres.url, cluster.library, accepted=client.accepted, sources=music.packets
