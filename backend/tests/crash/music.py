@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests import media
 from tests.crash.checker import packets
-from tests.source import CONTENT_TYPES, Answer, FeedItem, Request, Source
+from tests.source import CONTENT_TYPES, Answer, Request, Source
 
 _PIECES = 20
 
@@ -28,8 +28,8 @@ class Music:
         kind = self.chosen.choices(("quick", "slow", "converted", "playlist", "album"), (4, 4, 2, 1, 1))[0]
         if kind == "playlist":
             number = next(self._numbers)
-            items = [FeedItem(self._track(slow=n == 1), f"Item {n}") for n in range(3)]
-            return self.source.feed(f"/feed-{number}.xml", list(items), title=f"Playlist {number}"), "best"
+            songs = [(f"Item {n}", self._track(slow=n == 1)) for n in range(3)]
+            return self.source.xspf(f"/mix-{number}.xspf", songs), "best"
         if kind == "album":
             number = next(self._numbers)
             picture = self.source.file(f"/{number}.jpg", media.picture("jpg", width=300, height=300))
