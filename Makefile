@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint bench load lock audit licences clean
+.PHONY: help setup run demo test crash lint bench load lock audit licences clean
 
 help: ## Show this list
 	@echo "NAS Music Downloader"; echo
@@ -23,6 +23,10 @@ demo: ## Do the whole main job once, offline: make a small album, serve it, down
 test: ## Lint, types, import contracts, and every test against real parts
 	@$(PYTHON) tools/setup.py --dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/check.sh
+
+crash: ## Kill everything 200 times, at chosen lines and at random, and see that nothing is lost (takes half an hour)
+	@$(PYTHON) tools/setup.py --dev
+	@cd backend && exec ../$(BIN)/python -m tests.crash $(CRASH)
 
 bench: ## Measure against yt-dlp's own command and the bare work, side by side (takes minutes)
 	@$(PYTHON) tools/setup.py --dev

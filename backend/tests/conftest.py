@@ -98,6 +98,7 @@ def make_settings(database_url: str, tmp_path: Path) -> Callable[..., Settings]:
                 "embedded_worker": False,
                 "min_free_space": 0,
                 "retry_delay": 0.2,
+                "shutdown_grace": 1,
                 "log_level": "warning",
                 **changed,
             }

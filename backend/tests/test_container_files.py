@@ -70,17 +70,41 @@ def test_every_variable_of_compose_is_explained_and_has_a_default() -> None:
 
 def test_the_database_is_not_published() -> None:
     services = _compose()
-    assert set(services) == {"postgres", "migrate", "app"}
+    assert set(services) == {"postgres", "migrate", "app", "worker"}
     assert "ports" not in dict(_blocks(services["postgres"], 4))
     assert "network_mode" not in dict(_blocks(services["postgres"], 4))
 
 
 def test_the_app_starts_once_the_database_is_up_to_date() -> None:
     services = _compose()
-    waits = {name: dict(_blocks(services[name], 4))["depends_on"] for name in ("migrate", "app")}
+    waits = {name: dict(_blocks(services[name], 4))["depends_on"] for name in ("migrate", "app", "worker")}
     for name, wait in waits.items():
         assert dict(_blocks(wait, 6))["postgres"].split() == ["condition:", "service_healthy"], name
-    assert "service_completed_successfully" in dict(_blocks(waits["app"], 6))["migrate"]
+    for name in ("app", "worker"):
+        assert "service_completed_successfully" in dict(_blocks(waits[name], 6))["migrate"]
+
+
+def test_workers_can_be_many_and_share_what_the_app_is_told() -> None:
+    app, worker = (dict(_blocks(_compose()[name], 4)) for name in ("app", "worker"))
+    assert not {"container_name", "hostname", "ports", "build"} & set(worker)
+    assert worker["volumes"].split() == ["-", "${MUSIC:-music}:/app/downloads"]
+    for environment in (app["environment"], worker["environment"]):
+        assert "<<: *worker" in environment
+    of_the_web = set(re.findall(r"^ +([A-Z_]+):", app["environment"], re.MULTILINE))
+    assert of_the_web & {name.upper() for name in Settings.model_fields} == {
+        *("SECRET_KEY", "ACCESS_TOKEN_EXPIRE_MINUTES", "REGISTRATION", "LOGIN_LIMIT", "REGISTRATION_LIMIT"),
+        *("ADMIN_USERNAME", "ADMIN_EMAIL", "ADMIN_PASSWORD", "EMBEDDED_WORKER"),
+        *("TRUSTED_PROXIES", "CORS_ORIGINS", "ROOT_PATH"),
+    }
+
+
+def test_containers_are_killed_only_some_time_after_the_grace_is_over() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    grace = re.search(r"SHUTDOWN_GRACE:-(\d+)s", text)
+    periods = re.findall(r"stop_grace_period: \$\{STOP_GRACE_PERIOD:-(\d+)s\}", text)
+    assert grace
+    assert len(periods) == 2
+    assert all(int(period) >= int(grace[1]) + 10 for period in periods)
 
 
 def test_the_image_is_built_by_one_service_only() -> None:

@@ -2,16 +2,15 @@
 
 import asyncio
 import gc
-import signal
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from types import FrameType
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from music_downloader import NAME, version
@@ -20,7 +19,7 @@ from music_downloader.auth import route as auth_route
 from music_downloader.auth.account import ensure_first_admin
 from music_downloader.config.logging import configure_logging
 from music_downloader.config.safety import check_folders
-from music_downloader.config.secret import signing_key
+from music_downloader.config.secret import fingerprint, signing_key
 from music_downloader.config.settings import Settings, load_settings
 from music_downloader.errors import ConfigurationError, InvalidInputError
 from music_downloader.migration import upgrade_when_reachable
@@ -34,12 +33,15 @@ from music_downloader.route.openapi import describe_openapi
 from music_downloader.route.protection import Protection
 from music_downloader.schema.download import DownloadRead
 from music_downloader.schema.user import RegisterRequest, registration
+from music_downloader.service import siblings
 from music_downloader.service.feed import Feed
+from music_downloader.stopping import stopping
 from music_downloader.worker import run_worker
 
 log = structlog.stdlib.get_logger(__name__)
 
 _FIRST_WAIT_SECONDS = 5
+_HANDING_BACK_SECONDS = 5
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -57,11 +59,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         sessionmaker = async_sessionmaker(database, expire_on_commit=False)
         reading = await Reading(settings.conninfo, application_name="nas-music reading").open()
         ready = asyncio.Event()
+        stop = asyncio.Event()
         backstage = asyncio.create_task(
-            _backstage(settings, sessionmaker, ready, admin=first_admin), name="backstage"
+            _backstage(settings, sessionmaker, ready, stop, key, admin=first_admin), name="backstage"
         )
-        feed = Feed(settings.conninfo, sessionmaker, render=_as_json)
+        own_name = siblings.connection_name(fingerprint(key))
+        feed = Feed(settings.conninfo, sessionmaker, render=_as_json, name=own_name)
         listening = asyncio.create_task(feed.run(), name="feed")
+        tell_all = partial(_tell_all, stop, feed)
         for task in (backstage, listening):
             task.add_done_callback(_tell_if_it_failed)
         try:
@@ -72,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 raise
             gc.collect()
             gc.freeze()  # what was loaded for good is not looked through again: that would cost tens of ms
-            with _told_to_stop(feed.close):
+            with stopping(tell_all, hand_on=True):
                 yield {
                     "settings": settings,
                     "sessionmaker": sessionmaker,
@@ -81,7 +86,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     "feed": feed,
                 }
         finally:
-            feed.close()
+            tell_all()
+            if ready.is_set():
+                await asyncio.wait({backstage}, timeout=settings.shutdown_grace + _HANDING_BACK_SECONDS)
             backstage.cancel()
             listening.cancel()
             await asyncio.wait({backstage, listening})
@@ -98,13 +105,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # the address it would send to is made from the Host header
     )
     problem.install(app)
-    app.include_router(auth_route.router)
-    app.include_router(download.router)
-    app.include_router(file.router)
-    app.include_router(event.router)
-    app.include_router(admin.router)
-    app.include_router(system.router)
-    app.include_router(documentation.router)
+    for room in (auth_route, download, file, event, admin, system, documentation):
+        app.include_router(room.router)
     describe_openapi(app)
     app.add_middleware(BodyLimit)
     if settings.cors_origins:
@@ -142,6 +144,8 @@ async def _backstage(
     settings: Settings,
     sessionmaker: async_sessionmaker[AsyncSession],
     ready: asyncio.Event,
+    stop: asyncio.Event,
+    key: str,
     *,
     admin: RegisterRequest | None,
 ) -> None:
@@ -156,9 +160,25 @@ async def _backstage(
                 session, username=admin.username, email=admin.email, password=admin.password
             )
     ready.set()
+    await _compare_keys(sessionmaker, key)
     log.info("service.ready", name=NAME, version=version(), migrated=migrated)
     if settings.embedded_worker:
-        await run_worker(settings)
+        await run_worker(settings, stop=stop)
+
+
+async def _compare_keys(sessionmaker: async_sessionmaker[AsyncSession], key: str) -> None:
+    """Say so where other web processes sign with another key: each refuses the other's tokens then."""
+    with suppress(SQLAlchemyError, OSError):
+        async with sessionmaker() as session:
+            if await siblings.with_other_keys(session, fingerprint=fingerprint(key)):
+                sentence = "Another web process has another SECRET_KEY, so logins of one fail at the other."
+                log.error("service.keys_differ", remedy=f"{sentence} Give all of them the same one.")
+
+
+def _tell_all(stop: asyncio.Event, feed: Feed) -> None:
+    """Begin to end: streams never would by themselves, and the worker needn't wait for the last answer."""
+    stop.set()
+    feed.close()
 
 
 def _tell_if_it_failed(task: asyncio.Task[None]) -> None:
@@ -171,34 +191,6 @@ def _tell_if_it_failed(task: asyncio.Task[None]) -> None:
 
 def _as_json(download: Download) -> str:
     return DownloadRead.model_validate(download).model_dump_json()
-
-
-@contextmanager
-def _told_to_stop(tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` as soon as a signal asks the server to stop.
-
-    The server ends the lifespan only once every answer has ended, and answers that stream never would.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(tell)
-        handler = handlers[signal.Signals(number)]
-        if callable(handler):
-            handler(number, frame)
-
-    taken = [number for number, handler in handlers.items() if callable(handler)]
-    for number in taken:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, handlers[number])
 
 
 async def _first_wait(ready: asyncio.Event, backstage: asyncio.Task[None]) -> None:

@@ -1,11 +1,11 @@
 """The command `nas-music`."""
 
 import asyncio
+import gc
+import math
 import signal
 import sys
 from collections.abc import Coroutine
-from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +35,7 @@ from music_downloader.postgres import EmbeddedPostgres
 from music_downloader.service import cleanup as cleanup_service
 from music_downloader.service import counting, throttle
 from music_downloader.serving.server import configuration
+from music_downloader.stopping import stopping
 from music_downloader.worker import run_worker
 
 log = structlog.stdlib.get_logger(__name__)
@@ -135,13 +136,23 @@ def serve(
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop, which answers sooner than the standard library's loop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main)
+    finally:
+        gc.freeze()  # or the interpreter looks through all that was loaded once more, for seconds on a NAS
 
 
 async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banner: bool) -> None:
     application = create_app(settings)
-    server = uvicorn.Server(configuration(application, host=settings.host, port=settings.port))
+    server = uvicorn.Server(
+        configuration(
+            application,
+            host=settings.host,
+            port=settings.port,
+            graceful_seconds=max(math.ceil(settings.shutdown_grace), 1),
+        )
+    )
     # uvicorn hands each signal on once it has stopped; by then there is nothing left for it to do.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
@@ -197,17 +208,16 @@ def worker() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    task = asyncio.ensure_future(_migrate_and_work(settings))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-async def _migrate_and_work(settings: Settings) -> None:
-    await upgrade_when_reachable(settings.sqlalchemy_url)
-    await run_worker(settings)
+    stop = asyncio.Event()
+    with stopping(stop.set):
+        migrating = asyncio.create_task(upgrade_when_reachable(settings.sqlalchemy_url))
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait({migrating, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if migrating.done():
+            await migrating
+            await run_worker(settings, stop=stop)
+        migrating.cancel()
 
 
 @cli.command()
@@ -230,7 +240,7 @@ def cleanup(
 
     async def remove(session: AsyncSession) -> int:
         await throttle.remove_expired(session)
-        return await cleanup_service.remove_expired_tokens(session, now=datetime.now(UTC))
+        return await cleanup_service.remove_expired_tokens(session)
 
     typer.echo(f"Removed {in_transaction(remove)} expired tokens.")
 

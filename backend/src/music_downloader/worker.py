@@ -2,6 +2,7 @@
 
 import asyncio
 from asyncio import Semaphore
+from contextlib import suppress
 
 import structlog
 from procrastinate import App
@@ -24,7 +25,6 @@ _HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 1.0  # scheduled retries are found by asking, new jobs by notification
 _QUIET_POLL_SECONDS = 2.0
 _UPKEEP_POLL_SECONDS = 10.0
-_GRACE_SECONDS = 5.0
 _RESTART_AFTER_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0  # tracks of a collection wait for each other's publishing, on a slow share too
 
@@ -33,8 +33,12 @@ class _StoppedError(Exception):
     """The queue's worker stopped by itself, as it does when its connection is cut."""
 
 
-async def run_worker(settings: Settings) -> None:
-    """Work until cancelled; a database that goes away is waited for."""
+async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
+    """Work until `stop` is set or the task is cancelled; a database that goes away is waited for.
+
+    Once asked to stop, it begins nothing more, lets what runs end within SHUTDOWN_GRACE, and hands the rest
+    back.
+    """
     database = connect(
         settings.sqlalchemy_url,
         application_name="nas-music worker",
@@ -49,9 +53,10 @@ async def run_worker(settings: Settings) -> None:
         engine=engine,
         storage=Storage(settings=settings, sessionmaker=sessionmaker),
         fetches=Semaphore(settings.worker_concurrency),
+        stopping=stop or asyncio.Event(),
     )
     try:
-        while True:
+        while not state.stopping.is_set():
             try:
                 await engine.start()
                 # In a task of its own: a group of tasks cancels the one it is in whenever one of them fails.
@@ -59,9 +64,10 @@ async def run_worker(settings: Settings) -> None:
             except Exception as error:  # whatever it was, downloads wait; a loop goes on
                 reason = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
                 log.warning("worker.interrupted", reason=f"{type(reason).__name__}: {reason}"[:300])
-                if state.queue.is_ending:  # the faults of an end hide what has asked for it
+                if state.queue.is_cancelled:  # the faults of an end hide what has asked for it
                     raise asyncio.CancelledError from error
-            await asyncio.sleep(_RESTART_AFTER_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(state.stopping.wait(), _RESTART_AFTER_SECONDS)
     finally:
         await custody.end(state)
         await engine.close()
@@ -78,19 +84,53 @@ async def _work(state: WorkerState) -> None:
     connections = pool(settings.conninfo)
     async with connections, app.open_async(connections), asyncio.TaskGroup() as group:
         heartbeat = await custody.take_up(state, app)
+        companions = []
         if heartbeat is not None:
-            group.create_task(custody.tend(state, app, heartbeat))
+            companions.append(group.create_task(custody.tend(state, app, heartbeat)))
         if state.queue.back_since is None:  # the first round
             group.create_task(state.storage.closed())
             await reconcile.begin(app)
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
         # A job holds its place while it fetches and while it encodes, so there are places for both.
         places = settings.worker_concurrency + settings.encode_concurrency
-        group.create_task(_consume(app, state, name=DOWNLOADS, concurrency=places, poll=_POLL_SECONDS))
-        group.create_task(_consume(app, state, name=QUIET, concurrency=1, poll=_QUIET_POLL_SECONDS))
-        group.create_task(watch_claims(state))
-        group.create_task(_end_with(state.queue.lost))
-        group.create_task(_consume(app, state, name=UPKEEP, concurrency=1, poll=_UPKEEP_POLL_SECONDS))
+        queues = (
+            (DOWNLOADS, places, _POLL_SECONDS),
+            (QUIET, 1, _QUIET_POLL_SECONDS),
+            (UPKEEP, 1, _UPKEEP_POLL_SECONDS),
+        )
+        consumers = [
+            group.create_task(_consume(app, state, name=name, concurrency=concurrency, poll=poll))
+            for name, concurrency, poll in queues
+        ]
+        companions += [
+            group.create_task(companion)
+            for companion in (watch_claims(state), _end_with(state.queue.lost), _stay_alive(app, state))
+        ]
+        await state.stopping.wait()
+        log.info("worker.stopping", running=len(state.running))
+        await _let_end(state, consumers)
+        for companion in companions:
+            companion.cancel()
+
+
+async def _let_end(state: WorkerState, consumers: list[asyncio.Task[None]]) -> None:
+    """Wait for what runs, SHUTDOWN_GRACE at most; what is left then is cancelled, and handed back."""
+    end = asyncio.get_running_loop().time() + state.settings.shutdown_grace
+    for consumer in consumers:
+        consumer.cancel()  # it fetches nothing more, and waits for what runs
+    await asyncio.wait(consumers)
+    if state.queue.outlived:
+        await asyncio.wait(state.queue.outlived, timeout=max(0, end - asyncio.get_running_loop().time()))
+
+
+async def _stay_alive(app: App, state: WorkerState) -> None:
+    """Keep the heart beating while what runs comes to its end; the queue's own stops when asked to."""
+    await state.stopping.wait()
+    while True:
+        for worker_id in state.registered:
+            with suppress(Exception):  # without the database nobody else takes anything over either
+                await app.job_manager.update_heartbeat(worker_id)
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
 
 
 async def _end_with(lost: asyncio.Event) -> None:
@@ -106,7 +146,7 @@ async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int,
             name=name,
             concurrency=concurrency,
             fetch_job_polling_interval=poll,
-            shutdown_graceful_timeout=_GRACE_SECONDS,
+            shutdown_graceful_timeout=state.settings.shutdown_grace,
             delete_jobs="always",  # what a failed job left undone is found by the rescue; its log says why
             additional_context=state.as_context(),
             install_signal_handlers=False,
@@ -116,5 +156,7 @@ async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int,
     except Exception:
         state.queue.lost.set()
         raise
+    if state.stopping.is_set():
+        return
     state.queue.lost.set()
     raise _StoppedError(f"the queue {name} was left")

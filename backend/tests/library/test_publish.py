@@ -46,7 +46,7 @@ def test_another_file_is_never_overwritten(
     names = [file_it(stage(content), root).name for content in (b"one", b"two", b"three", b"two")]
     assert names == ["01 - Title.mp3", "01 - Title (2).mp3", "01 - Title (3).mp3", "01 - Title (2).mp3"]
     assert sorted(files_below(root).values()) == [b"one", b"three", b"two"]
-    assert list((root / STAGING / "1").iterdir()) == []
+    assert [left.name for left in (root / STAGING / "1").iterdir()] == ["audio.mp3"]  # what was there already
 
 
 def test_each_way_is_tried_until_one_works(monkeypatch: pytest.MonkeyPatch, root: Path, stage: Stage) -> None:
@@ -82,7 +82,7 @@ def test_the_identical_file_is_adopted(root: Path, stage: Stage) -> None:
     staged = stage()
     assert file_it(staged, root) == first
     assert (root / first).stat().st_ino == before.st_ino
-    assert not staged.exists()
+    assert staged.exists()  # whoever owns the other may be about to remove it
 
 
 def test_a_crash_between_the_two_names_of_a_link_is_healed(root: Path, stage: Stage) -> None:
@@ -91,7 +91,6 @@ def test_a_crash_between_the_two_names_of_a_link_is_healed(root: Path, stage: St
     os.link(staged, root / WANTED)
     assert file_it(staged, root) == WANTED
     assert files_below(root) == {str(WANTED): b"music"}
-    assert not staged.exists()
 
 
 def test_at_some_number_of_files_of_one_name_it_ends(
@@ -121,11 +120,11 @@ def test_part_of_the_library_may_lie_on_another_disk(
     way: str, monkeypatch: pytest.MonkeyPatch, elsewhere: Path, root: Path, stage: Stage
 ) -> None:
     use(monkeypatch, way)
-    for content in (b"one", b"two", b"one"):
+    for content, is_adopted in ((b"one", False), (b"two", False), (b"one", True)):
         staged = elsewhere / "audio.mp3"
         staged.write_bytes(content)
         file_it(staged, root)
-        assert not staged.exists()
+        assert staged.exists() == is_adopted
     assert sorted(files_below(root).values()) == [b"one", b"two"]
     file_it(stage(b"two"), root)
     assert len(files_below(root)) == 2

@@ -164,7 +164,7 @@ async def downloaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Downloaded:
     """A library that the service has filled, through a proxy, and has come to rest."""
-    for module in ("filing", "finish"):
+    for module in ("publishing", "finish"):
         monkeypatch.setattr(f"music_downloader.task.{module}.MEASURE_AFTER_SECONDS", 0)
     service = await serve(embedded_worker=True, download_proxy=source.proxy, max_per_host=4)
     alice = await service.sign_in()

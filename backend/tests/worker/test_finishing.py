@@ -19,7 +19,7 @@ from music_downloader.config.settings import Settings
 from music_downloader.jobs import MEASURE
 from music_downloader.library.filing import STAGING, sha256_of
 from music_downloader.model import Download, Track
-from music_downloader.task import filing, finish
+from music_downloader.task import finish, publishing
 from music_downloader.worker import run_worker
 
 KINDS = ("mp3", "m4a", "flac", "opus", "ogg")
@@ -28,14 +28,14 @@ KINDS = ("mp3", "m4a", "flac", "opus", "ogg")
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin with what is done behind everybody's back without the usual moment's wait."""
-    for module in (filing, finish):
+    for module in (publishing, finish):
         monkeypatch.setattr(module, "MEASURE_AFTER_SECONDS", 0)
 
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin with it only when the test says so; it is noticed at once then."""
-    for module in (filing, finish):
+    for module in (publishing, finish):
         monkeypatch.setattr(module, "MEASURE_AFTER_SECONDS", 3600)
     monkeypatch.setattr(worker, "_QUIET_POLL_SECONDS", 0.1)
 

@@ -1,52 +1,18 @@
 """How many tracks are fetched from one host at a time, and who comes next."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests import media
 from tests.conftest import Serve, Service
 from tests.following import ended, submit
-from tests.source import Answer, Request, Source
+from tests.source import Source
+from tests.worker.slowly import Slowly
 
 from music_downloader.service import download, host, orphanage
 
 Sessions = async_sessionmaker[AsyncSession]
-
-
-class Slowly:
-    """Serves files over a moment each, and counts how many there are at once."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._lock = threading.Lock()
-        self._now: set[str] = set()
-        self.most = 0
-
-    def file(self, path: str, file: Path) -> str:
-        body = file.read_bytes()
-
-        def chunks(stopping: threading.Event) -> Iterator[bytes]:
-            with self._lock:
-                self._now.add(path)
-                self.most = max(self.most, len(self._now))
-            try:
-                stopping.wait(0.3)
-                yield body
-            finally:
-                with self._lock:
-                    self._now.discard(path)
-
-        def route(request: Request) -> Answer:
-            headers = {"Content-Type": "audio/mpeg"}
-            if request.method == "HEAD":
-                return Answer(headers=headers, length=len(body))
-            return Answer(headers=headers, chunks=chunks, length=len(body))
-
-        return self._source.route(path, route)
 
 
 async def test_no_more_than_two_tracks_come_from_one_host_at_a_time(serve: Serve, source: Source) -> None:

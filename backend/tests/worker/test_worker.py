@@ -135,19 +135,48 @@ async def test_a_download_without_a_job_gets_one(service: Service, sessions: Ses
         assert await session.scalar(text("SELECT count(*) FROM procrastinate_jobs")) == 2
 
 
-async def test_a_download_that_kills_every_worker_fails_in_the_end(
+async def test_a_download_that_kills_three_workers_fails_until_somebody_retries_it(
     service: Service, sessions: Sessions
 ) -> None:
     alice = await service.sign_in()
     number = await submit(alice, SONG)
-    for _ in range(download.MAX_ATTEMPTS):
-        assert await _claim(sessions, number) is not None
+    for _ in range(2):
+        for _ in range(download.MAX_LOST):
+            assert await _claim(sessions, number) is not None
+            async with sessions.begin() as session:
+                await session.execute(text("DELETE FROM procrastinate_jobs"))
+                await orphanage.take_in(session, download_id=number)
+        shown = (await alice.get(f"/api/downloads/{number}")).json()
+        assert (shown["status"], shown["error_code"]) == ("failed", "internal")
+        assert "3 times" in shown["error_message"]
+        async with sessions() as session:
+            assert await orphanage.find(session) == []
+            assert await session.scalar(text("SELECT count(*) FROM procrastinate_jobs")) == 0
+        assert (await alice.post(f"/api/downloads/{number}/retry")).status_code == 202
+    async with sessions() as session:
+        actions = await session.scalars(
+            select(AuditLog.action).where(AuditLog.resource == f"download:{number}").order_by(AuditLog.id)
+        )
+        lost = ["download.start", "download.postpone"] * 2 + ["download.start", "download.fail"]
+        assert list(actions) == ["download.submit", *[*lost, "download.retry"] * 2]
+
+
+async def test_attempts_that_died_with_their_worker_leave_the_other_ones_their_number(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    number = await submit(alice, SONG)
+    broken = DownloadFailedError(ErrorCode.TIMEOUT, "Too slow.", transient=True)
+    statuses = []
+    for is_lost in (True, False, True, False, False, False):
+        claimed = await _claim(sessions, number)
+        assert claimed is not None
         async with sessions.begin() as session:
-            await session.execute(text("DELETE FROM procrastinate_jobs"))
-            await orphanage.take_in(session, download_id=number)
-    shown = (await alice.get(f"/api/downloads/{number}")).json()
-    assert (shown["status"], shown["error_code"]) == ("failed", "internal")
-    assert shown["attempts"] == download.MAX_ATTEMPTS
+            if is_lost:
+                statuses.append(await download.lose(session, claimed))
+            else:
+                statuses.append(await download.fail(session, claimed, broken, retry_delay=1))
+    assert statuses == [DownloadStatus.PENDING] * 5 + [DownloadStatus.FAILED]
 
 
 async def test_the_job_of_a_dead_worker_is_found_and_its_download_completes(
@@ -290,15 +319,15 @@ async def test_only_tokens_that_could_never_pass_again_are_forgotten(
         owner = (await session.scalars(select(User.id))).one()
         for name, age in ages.items():
             session.add(RevokedToken(jti=name, user_id=owner, expires_at=now + age))
-    results = await asyncio.gather(*(_clean(sessions, now) for _ in range(4)))
+    results = await asyncio.gather(*(_clean(sessions) for _ in range(4)))
     assert sum(results) == 1
     async with sessions() as session:
         assert set(await session.scalars(select(RevokedToken.jti))) == {"just-now", "later"}
 
 
-async def _clean(sessions: Sessions, now: datetime) -> int:
+async def _clean(sessions: Sessions) -> int:
     async with sessions.begin() as session:
-        return await cleanup.remove_expired_tokens(session, now=now)
+        return await cleanup.remove_expired_tokens(session)
 
 
 async def test_staging_folders_that_nobody_comes_back_to_are_removed(
@@ -307,7 +336,7 @@ async def test_staging_folders_that_nobody_comes_back_to_are_removed(
     alice = await working.sign_in()
     waiting = await submit(alice, source.status("/song.mp3", 503))
     staging = working.library / STAGING
-    kept, forgotten, fresh = staging / f"{waiting}-0123", staging / "999-0123", staging / "998-0123"
+    kept, forgotten, fresh = staging / f"{waiting}-0123", staging / "gain-999", staging / "gain-998"
     for folder in (kept, forgotten, fresh):
         folder.mkdir(parents=True)
         (folder / "source.part").write_bytes(b"half")
@@ -349,6 +378,7 @@ def test_what_another_url_left_under_the_same_id_is_never_resumed() -> None:
             kind=DownloadKind.TRACK,
             attempt=1,
             forgiven=0,
+            lost=0,
             url=url,
             item_position=None,
             position=None,

@@ -1,5 +1,6 @@
 """The key that signs tokens: the operator's, or one made once and kept with the service's data."""
 
+import hmac
 import os
 import secrets
 import tempfile
@@ -28,6 +29,11 @@ def signing_key(settings: Settings) -> str:
             "or leave it out and one is made for you."
         )
     return key
+
+
+def fingerprint(key: str) -> str:
+    """Return what tells one key from another and nothing about it."""
+    return hmac.digest(key.encode(), b"fingerprint", "sha256").hex()[:8]
 
 
 def _kept_key(data_directory: Path) -> str:

@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     min_free_space: ByteSize = Field(default=ByteSize(1024**3), ge=0)
     max_active_per_user: int = Field(default=500, ge=1)
     retry_delay: Duration = 2.0
+    shutdown_grace: Annotated[float, BeforeValidator(parse_duration), Field(ge=0, le=3600)] = 5.0
     max_per_host: int = Field(default=2, ge=1, le=64)
     replaygain: bool = True
     allowed_networks: Networks = ()

@@ -47,6 +47,7 @@ class Template:
         self._worker = worker
         self._downloader = downloader
         self._pid = os.getpid()
+        self._parent = os.getppid()
         self._ids: dict[int, int] = {}  # by pid; a pid stays here until it has been reaped
         self._wakeup, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
@@ -78,7 +79,8 @@ class Template:
             self._end_all()
 
     def _stop(self, *_: object) -> None:
-        self._stopping = True
+        """End if the worker has died; one that is alive was sent the same signal, and ends us in its time."""
+        self._stopping = os.getppid() != self._parent
 
     def _receive(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._worker, _MAX_MESSAGE, 2, socket.MSG_CMSG_CLOEXEC)
@@ -217,6 +219,8 @@ def main() -> None:
             Template(worker, downloader).serve()
         finally:
             folder.remove(os.environ["HOME"])
+    sys.stderr.flush()
+    os._exit(0)  # nothing is left to do but to take yt-dlp apart, which takes a NAS seconds
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from music_downloader.library.faults import storage_faults
 from music_downloader.library.filing import COVER
 from music_downloader.library.folders import inside, open_folders, sync_folder
 from music_downloader.library.moving import Place, move
-from music_downloader.library.writing import is_same, written
+from music_downloader.library.writing import is_same, place
 
 _MOST = 3
 _ENOUGH = 1200  # pixels on the shorter side; a cover is never made larger
@@ -71,25 +71,24 @@ def place_cover(root: Path, folder: PurePosixPath, jpeg: bytes) -> str | None:
     with storage_faults():
         try:
             with open_folders(root, folder.parts) as (*_, album):
-                return digest if _place(album, jpeg, digest) else None
+                return digest if _place(root, album, jpeg, digest) else None
         except FileNotFoundError:
             return None
 
 
-def _place(album: int, jpeg: bytes, digest: str) -> bool:
+def _place(root: Path, album: int, jpeg: bytes, digest: str) -> bool:
     target = Place(folder=album, name=COVER)
     taken = [name for name in os.listdir(album) if _stands_for_an_album(name)]
     if taken:
         return COVER in taken and is_same(target, size=len(jpeg), digest=digest)
-    with written(jpeg, album) as fresh:
-        try:
-            move(fresh, target)
-        except FileExistsError:
-            return is_same(target, size=len(jpeg), digest=digest)
-        except OSError as fault:
-            if fault.errno == errno.ENOENT:  # the folder was removed meanwhile
-                return False
-            raise
+    try:
+        place(jpeg, root, album, lambda fresh: move(fresh, target))
+    except FileExistsError:
+        return is_same(target, size=len(jpeg), digest=digest)
+    except OSError as fault:
+        if fault.errno == errno.ENOENT:  # the folder was removed meanwhile
+            return False
+        raise
     sync_folder(album)
     return True
 

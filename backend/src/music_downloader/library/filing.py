@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.library.faults import storage_faults
 from music_downloader.library.folders import OWN_FOLDER, inside, open_folders, sync_folder
-from music_downloader.library.moving import Place, move
+from music_downloader.library.moving import Place, is_taken, move
 from music_downloader.library.names import LONGEST_NAME, numbered
 from music_downloader.library.writing import COPY, copied, is_file, is_same, open_file, sync_file
 
@@ -98,7 +99,8 @@ def publish(staged: Path, root: Path, wanted: PurePosixPath, *, digest: str) -> 
     """Move a finished file to `wanted` below `root`, or beside it as "… (2)" if another file is there.
 
     A file of the same content that is there already is adopted instead, so this may be done again after a
-    crash. `digest` is the staged file's SHA-256. Returns where the file is. Raises DownloadFailedError:
+    crash; the staged file stays then, since who owns the other may be about to remove it. `digest` is the
+    staged file's SHA-256. Returns where the file is. Raises DownloadFailedError:
     NO_SPACE, or INTERNAL if the folder can't be written to; ValueError if `wanted` isn't in the library.
     """
     inside(wanted)
@@ -107,6 +109,16 @@ def publish(staged: Path, root: Path, wanted: PurePosixPath, *, digest: str) -> 
             with suppress(FileNotFoundError):  # somebody else has just removed a folder because it was empty
                 return _publish(staged, root, wanted, digest)
         return _publish(staged, root, wanted, digest)
+
+
+def is_filed(root: Path, relative: PurePosixPath, *, size: int, digest: str) -> bool:
+    """Whether the library has this very file at `relative`; it is read to its end."""
+    with storage_faults():
+        try:
+            with open_folders(root, inside(relative).parts[:-1]) as (*_, folder):
+                return is_same(Place(folder=folder, name=relative.name), size=size, digest=digest)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 def replace(staged: Path, root: Path, relative: PurePosixPath, *, expected: str, digest: str) -> bool:
@@ -138,21 +150,14 @@ def unpublish(root: Path, relative: PurePosixPath, *, cover_sha256: str | None =
     With the last audio file of a folder goes its cover.jpg, if that has the SHA-256 `cover_sha256`. Raises
     ValueError if `relative` isn't inside of the library, and OSError as the file system does.
     """
-    *parents, name = inside(relative).parts
-    try:
-        with open_folders(root, parents) as folders:
-            if not is_file(Place(folder=folders[-1], name=name)):
-                return False
-            os.unlink(name, dir_fd=folders[-1])
-            if parents and cover_sha256:
-                _remove_lonely_cover(folders[-1], cover_sha256)
-            sync_folder(folders[-1])
-            with suppress(OSError):  # not empty, or a link, or somebody else's: then it stays
-                for folder, parent in zip(reversed(folders[:-1]), reversed(parents), strict=True):
-                    os.rmdir(parent, dir_fd=folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+    return _unpublish(root, relative, cover_sha256, is_synced=True)
+
+
+def unpublish_all(root: Path, files: Sequence[tuple[PurePosixPath, str | None]]) -> None:
+    """Remove many files, each with the digest of its cover: `unpublish` that waits once for each folder."""
+    last = {path.parent: number for number, (path, _) in enumerate(files)}
+    for number, (path, cover_sha256) in enumerate(files):
+        _unpublish(root, path, cover_sha256, is_synced=last[path.parent] == number)
 
 
 def free_space(root: Path) -> int:
@@ -168,9 +173,29 @@ def longest_name(root: Path) -> int:
 
 def check_writable(root: Path) -> None:
     """Write a byte into `root` and take it away again; OSError says why that isn't possible."""
-    with tempfile.NamedTemporaryFile(dir=root, prefix=COPY, suffix=".part") as file:
+    own = root / OWN_FOLDER  # where what a kill leaves is seen by nobody, and swept
+    with tempfile.NamedTemporaryFile(dir=own if own.is_dir() else root, prefix=COPY, suffix=".part") as file:
         file.write(b"\n")
         file.flush()
+
+
+def _unpublish(root: Path, relative: PurePosixPath, cover_sha256: str | None, *, is_synced: bool) -> bool:
+    *parents, name = inside(relative).parts
+    try:
+        with open_folders(root, parents) as folders:
+            if not is_file(Place(folder=folders[-1], name=name)):
+                return False
+            os.unlink(name, dir_fd=folders[-1])
+            if parents and cover_sha256:
+                _remove_lonely_cover(folders[-1], cover_sha256)
+            if is_synced:
+                sync_folder(folders[-1])
+            with suppress(OSError):  # not empty, or a link, or somebody else's: then it stays
+                for folder, parent in zip(reversed(folders[:-1]), reversed(parents), strict=True):
+                    os.rmdir(parent, dir_fd=folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _publish(staged: Path, root: Path, wanted: PurePosixPath, digest: str) -> PurePosixPath:
@@ -187,7 +212,8 @@ def _publish(staged: Path, root: Path, wanted: PurePosixPath, digest: str) -> Pu
                 raise
             with copied(source, folder) as copy:  # this part of the library lies on another disk
                 name = _settle(copy, folder, wanted.name, size=size, digest=digest)
-            os.unlink(source.name, dir_fd=source.folder)
+                if not is_taken(copy):  # it has moved, and wasn't found there already
+                    os.unlink(source.name, dir_fd=source.folder)
         sync_folder(folder)
     return wanted.with_name(name)
 
@@ -201,7 +227,6 @@ def _settle(source: Place, folder: int, name: str, *, size: int, digest: str) ->
         except FileExistsError:
             if not is_same(target, size=size, digest=digest):
                 continue
-            os.unlink(source.name, dir_fd=source.folder)
         return target.name
     raise DownloadFailedError(
         ErrorCode.INTERNAL, f"There are {_MOST_OF_ONE_NAME} other files of this name in the library already."

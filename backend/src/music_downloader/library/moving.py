@@ -9,6 +9,7 @@ instant.
 import ctypes
 import errno
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -116,6 +117,18 @@ def _claimed(folder: int) -> Iterator[None]:
 
 def _drop_stale_claim(folder: int) -> None:
     with suppress(FileNotFoundError):
-        age = time.time() - os.stat(CLAIM, dir_fd=folder, follow_symlinks=False).st_mtime
-        if age > _STALE:
+        made = os.stat(CLAIM, dir_fd=folder, follow_symlinks=False).st_mtime
+        if _now(folder) - made > _STALE:
             os.unlink(CLAIM, dir_fd=folder)
+
+
+def _now(folder: int) -> float:
+    """Ask the share itself what time it is: the clocks of those who write to it may differ."""
+    name = f"{CLAIM}-{secrets.token_hex(8)}"
+    descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=folder)
+    try:
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)

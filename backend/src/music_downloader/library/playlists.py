@@ -17,7 +17,7 @@ from music_downloader.library.folders import inside, open_folders, sync_folder
 from music_downloader.library.moving import Place, move
 from music_downloader.library.names import LONGEST_NAME, numbered, safe_part
 from music_downloader.library.text import clean_text
-from music_downloader.library.writing import is_file, is_same, written
+from music_downloader.library.writing import is_file, is_same, place
 
 FOLDER = "Playlists"
 _SUFFIX = ".m3u8"
@@ -52,6 +52,11 @@ def playlist_text(tracks: Sequence[PlaylistTrack], *, name: str) -> str:
     return "\n".join([*lines, ""])
 
 
+def playlist_path(name: str) -> PurePosixPath:
+    """Return where `write_playlist` wants to put a playlist of this name, unless it has a place already."""
+    return PurePosixPath(FOLDER, f"{safe_part(name, limit=LONGEST_NAME - len(_SUFFIX) - _ROOM)}{_SUFFIX}")
+
+
 def write_playlist(
     root: Path, name: str, text: str, *, previous: PurePosixPath | None = None
 ) -> PurePosixPath:
@@ -64,10 +69,13 @@ def write_playlist(
     if previous is not None:
         _ours(previous)
     content = text.encode("utf-8", "replace")
-    wanted = f"{safe_part(name, limit=LONGEST_NAME - len(_SUFFIX) - _ROOM)}{_SUFFIX}"
     with storage_faults(), open_folders(root, (FOLDER,), create=True) as (*_, folder):
         old = Place(folder=folder, name=previous.name) if previous and _is_there(folder, previous) else None
-        filed = _keep(old, content) if old else _add(Place(folder=folder, name=wanted), content)
+        filed = (
+            _keep(root, old, content)
+            if old
+            else _add(root, Place(folder=folder, name=playlist_path(name).name), content)
+        )
         sync_folder(folder)
     return PurePosixPath(FOLDER, filed)
 
@@ -80,18 +88,22 @@ def remove_playlist(root: Path, path: PurePosixPath) -> bool:
     return unpublish(root, _ours(path))
 
 
-def _keep(old: Place, content: bytes) -> str:
+def _keep(root: Path, old: Place, content: bytes) -> str:
     """Replace our own playlist, unless it says the same already."""
+
+    def settle(fresh: Place) -> None:
+        os.rename(fresh.name, old.name, src_dir_fd=fresh.folder, dst_dir_fd=old.folder)
+
     if not is_same(old, size=len(content), digest=hashlib.sha256(content).hexdigest()):
-        with written(content, old.folder) as fresh:
-            os.rename(fresh.name, old.name, src_dir_fd=old.folder, dst_dir_fd=old.folder)
+        place(content, root, old.folder, settle)
     return old.name
 
 
-def _add(wanted: Place, content: bytes) -> str:
+def _add(root: Path, wanted: Place, content: bytes) -> str:
     """Take the first name that is free, or holds this very text already."""
     digest = hashlib.sha256(content).hexdigest()
-    with written(content, wanted.folder) as fresh:
+
+    def settle(fresh: Place) -> str:
         for number in range(1, _MOST_OF_ONE_NAME + 1):
             name = wanted.name if number == 1 else numbered(wanted.name, number)
             target = Place(folder=wanted.folder, name=name)
@@ -101,9 +113,11 @@ def _add(wanted: Place, content: bytes) -> str:
                 if not is_same(target, size=len(content), digest=digest):
                     continue
             return name
-    raise DownloadFailedError(
-        ErrorCode.INTERNAL, f"There are {_MOST_OF_ONE_NAME} playlists of this name already."
-    )
+        raise DownloadFailedError(
+            ErrorCode.INTERNAL, f"There are {_MOST_OF_ONE_NAME} playlists of this name already."
+        )
+
+    return place(content, root, wanted.folder, settle)
 
 
 def _ours(path: PurePosixPath) -> PurePosixPath:

@@ -8,13 +8,16 @@ from pathlib import Path
 from music_downloader.library.filing import STAGING, remove_staging, staging_directory
 
 _NUMBERED = re.compile(r".+-(\d{1,9})")
+_OF_DOWNLOAD = re.compile(r"(\d{1,18})-.+")
+_FREE = "free"
 
 
 def staging_for_attempt(root: Path, name: str, *, attempt: int, after: int) -> Path:
     """Make the folder of one attempt; what an earlier one behind `after` has fetched goes on from there.
 
-    The earlier folder is taken over by a rename, so that an owner who comes back finds nothing of its own any
-    more. Older ones are removed.
+    A folder that was given free is taken over by a rename. Any other may still be written to: its owner was
+    taken for dead, but may only be frozen, and its processes go on. So its files are copied, and whoever has
+    them open writes into what nobody reads. Older folders are removed.
     """
     earlier = sorted(_attempts(root, name), reverse=True)
     own = root / STAGING / f"{name}-{attempt}"
@@ -23,9 +26,17 @@ def staging_for_attempt(root: Path, name: str, *, attempt: int, after: int) -> P
             continue
         if after < number < attempt and not own.exists():
             with suppress(OSError):
-                folder.rename(own)
+                _take_over(folder, own)
         shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # one that was handed back has the same number again
+        (own / _FREE).unlink()
     return staging_directory(root, own.name)
+
+
+def give_free(folder: Path) -> None:
+    """Say that no process of this attempt is left, and that the next one may go on in its folder."""
+    with suppress(OSError):
+        (folder / _FREE).touch()
 
 
 def discard_staging(root: Path, prefix: str) -> None:
@@ -35,6 +46,27 @@ def discard_staging(root: Path, prefix: str) -> None:
             if folder.name.startswith(prefix):
                 with suppress(OSError):
                     remove_staging(folder)
+
+
+def staged_downloads(root: Path) -> dict[str, int]:
+    """Return the folders of downloads that are there now: their names, and the downloads' ids."""
+    with suppress(FileNotFoundError):
+        matches = [_OF_DOWNLOAD.fullmatch(folder.name) for folder in (root / STAGING).iterdir()]
+        return {match[0]: int(match[1]) for match in matches if match}
+    return {}
+
+
+def _take_over(folder: Path, own: Path) -> None:
+    try:
+        (folder / _FREE).unlink()
+    except FileNotFoundError:
+        # Under a name that is no attempt's until it is whole.
+        copy = own.with_name(f"{own.name}.copy")
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(folder, copy, symlinks=True)
+        copy.rename(own)
+    else:
+        folder.rename(own)
 
 
 def _attempts(root: Path, name: str) -> list[tuple[int, Path]]:

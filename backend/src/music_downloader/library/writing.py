@@ -1,16 +1,21 @@
 """Files that take shape beside their final place, under a name that music servers skip."""
 
+import errno
 import hashlib
 import os
 import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, TypeVar
 
+from music_downloader.library.folders import OWN_FOLDER, open_folders
 from music_downloader.library.moving import Place
+
+Settled = TypeVar("Settled")
 
 COPY = ".nas-music-"
 _ABANDONED = 24 * 3600.0  # seconds
@@ -26,13 +31,23 @@ def copied(source: Place, folder: int) -> Iterator[Place]:
         yield copy
 
 
-@contextmanager
-def written(content: bytes, folder: int) -> Iterator[Place]:
-    """Write a new file into `folder`; it is gone again unless it was moved."""
-    with _fresh(folder) as (place, new):
-        new.write(content)
-        _finish(new)
-        yield place
+def place(content: bytes, root: Path, folder: int, settle: Callable[[Place], Settled]) -> Settled:
+    """Write a new file and have `settle` rename it into `folder`; return what that returns.
+
+    It takes shape in our own folder below `root`, where nobody sees what a kill leaves of it, unless `folder`
+    lies on another disk.
+    """
+    with open_folders(root, (OWN_FOLDER,), create=True) as (*_, own):
+        for beside in (own, folder):
+            try:
+                with _fresh(beside) as (fresh, new):
+                    new.write(content)
+                    _finish(new)
+                    return settle(fresh)
+            except OSError as fault:
+                if fault.errno != errno.EXDEV or beside == folder:
+                    raise
+    raise AssertionError
 
 
 def open_file(place: Place) -> int:

@@ -4,6 +4,7 @@ from music_downloader.model.audit import AuditLog, Outcome
 from music_downloader.model.base import Base
 from music_downloader.model.counted import ANY, EVERYBODY, counted_blocks, counted_changes
 from music_downloader.model.download import ACTIVE, Download, DownloadKind, DownloadStatus
+from music_downloader.model.intent import FilingIntent
 from music_downloader.model.mark import LibraryMark
 from music_downloader.model.throttle import Throttle
 from music_downloader.model.track import Track
@@ -18,6 +19,7 @@ __all__ = [
     "Download",
     "DownloadKind",
     "DownloadStatus",
+    "FilingIntent",
     "LibraryMark",
     "Outcome",
     "RevokedToken",

@@ -30,6 +30,11 @@ KEEPALIVE = {
     "tcp_user_timeout": 8_000,
 }
 
+# What another machine held goes soon after it has died, and what a frozen one holds, some time later.
+_LETTING_GO = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+    " -c idle_in_transaction_session_timeout=300s"
+)
 
 # Until when (on the loop's clock) whoever waits in this context wants the database's first word.
 _first_word_by: ContextVar[float | None] = ContextVar("first_word_by", default=None)
@@ -111,7 +116,7 @@ def options(*, application_name: str, patience: float = _PATIENCE_SECONDS) -> di
     return {
         **KEEPALIVE,
         "application_name": application_name,
-        "options": f"-c statement_timeout={int(patience * 1000)} -c timezone=UTC",
+        "options": f"-c statement_timeout={int(patience * 1000)} -c timezone=UTC {_LETTING_GO}",
     }
 
 

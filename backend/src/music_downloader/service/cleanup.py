@@ -1,8 +1,8 @@
 """Upkeep of the database."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.model import RevokedToken
@@ -11,12 +11,13 @@ from music_downloader.model import RevokedToken
 MARGIN = timedelta(hours=1)
 
 
-async def remove_expired_tokens(session: AsyncSession, *, now: datetime) -> int:
+async def remove_expired_tokens(session: AsyncSession) -> int:
     """Remove blacklist rows whose token no clock would accept any more; return how many.
 
+    The database's clock decides, so that one machine whose clock is wrong revives no token on the others.
     Idempotent, and safe in several workers at once: each row is removed by whoever comes first.
     """
     removed = await session.execute(
-        delete(RevokedToken).where(RevokedToken.expires_at < now - MARGIN).returning(RevokedToken.id)
+        delete(RevokedToken).where(RevokedToken.expires_at < func.now() - MARGIN).returning(RevokedToken.id)
     )
     return len(removed.all())

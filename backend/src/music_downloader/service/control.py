@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Row, any_, func, or_, select, update
 from sqlalchemy import cast as cast_to
@@ -21,7 +20,7 @@ from music_downloader.errors import (
     TooManyActiveError,
 )
 from music_downloader.jobs import DISCARD, UPKEEP, enqueue, enqueue_download, enqueue_tracks
-from music_downloader.library.filing import unpublish
+from music_downloader.library.filing import unpublish_all
 from music_downloader.library.playlists import remove_playlist
 from music_downloader.library.presence import read_marker
 from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Track, User
@@ -29,6 +28,7 @@ from music_downloader.service import audit, collection, history, host, recogniti
 from music_downloader.service.audit import Action, Origin
 from music_downloader.service.submission import count_unfinished, take_turn
 
+_What = TypeVar("_What")
 _ENDED_BADLY = (DownloadStatus.FAILED, DownloadStatus.CANCELLED)
 
 
@@ -106,6 +106,7 @@ async def retry(
                     error_code=None,
                     error_message=None,
                     attempts_forgiven=Download.attempts,
+                    attempts_lost=0,
                 )
                 .execution_options(synchronize_session=False)
             )
@@ -208,22 +209,24 @@ async def _delete_files(session: AsyncSession, track_ids: Sequence[int], *, libr
         raise ServiceUnavailableError(
             "The music library isn't there just now, so the file can't be deleted. The history is as it was."
         )
-    for track_id in track_ids:
-        track = await session.scalar(select(Track).where(Track.id == track_id).with_for_update())
-        if track is None or await session.scalar(
-            select(Download.id).where(Download.track_id == track_id).limit(1)
-        ):
-            continue
-        path, cover = PurePosixPath(track.path), track.cover_sha256
-        await session.execute(delete_from(Track).where(Track.id == track_id))
-        await _unlink(partial(unpublish, cover_sha256=cover), library, path)
+    among = cast_to(track_ids, ARRAY(BigInteger))
+    tracks = await session.scalars(
+        select(Track).where(Track.id == any_(among)).order_by(Track.id).with_for_update()
+    )
+    held = tracks.all()
+    used = set(await session.scalars(select(Download.track_id).where(Download.track_id == any_(among))))
+    unused = [track for track in held if track.id not in used]
+    gone = cast_to([track.id for track in unused], ARRAY(BigInteger))
+    files = [(PurePosixPath(track.path), track.cover_sha256) for track in unused]
+    await session.execute(
+        delete_from(Track).where(Track.id == any_(gone)).execution_options(synchronize_session=False)
+    )
+    await _unlink(unpublish_all, library, files)
 
 
-async def _unlink(
-    remove: Callable[[Path, PurePosixPath], object], library: Path, path: PurePosixPath
-) -> None:
+async def _unlink(remove: Callable[[Path, _What], object], library: Path, what: _What) -> None:
     try:
-        await asyncio.to_thread(remove, library, path)
+        await asyncio.to_thread(remove, library, what)
     except DownloadFailedError as error:
         raise ServiceUnavailableError(error.detail) from error
     except OSError as error:

@@ -13,13 +13,14 @@ from sqlalchemy import BindParameter, Integer, Row, Update, bindparam, func, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
-from music_downloader.errors import DownloadFailedError
+from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.jobs import enqueue_download
 from music_downloader.model import Download, DownloadKind, DownloadStatus, Outcome
 from music_downloader.service import audit, collection, host
 from music_downloader.service.audit import Action
 
 MAX_ATTEMPTS = 4
+MAX_LOST = 3  # attempts that end with their worker's death are counted by themselves
 _LONGEST_DELAY = 3600.0
 
 PENDING, IN_PROGRESS = DownloadStatus.PENDING, DownloadStatus.IN_PROGRESS
@@ -44,6 +45,7 @@ class Claim:
     kind: DownloadKind
     attempt: int
     forgiven: int
+    lost: int
     url: str
     item_position: int | None
     position: int | None
@@ -61,6 +63,7 @@ class Claim:
             kind=row.kind,
             attempt=row.attempts,
             forgiven=row.attempts_forgiven,
+            lost=row.attempts_lost,
             url=row.url,
             item_position=row.item_position,
             position=row.position,
@@ -71,8 +74,13 @@ class Claim:
 
     @property
     def is_last(self) -> bool:
-        """Whether no other attempt follows by itself; those before a person's own retry don't count."""
-        return self.attempt - self.forgiven >= MAX_ATTEMPTS
+        """Whether no other attempt follows by itself."""
+        return self.counted >= MAX_ATTEMPTS
+
+    @property
+    def counted(self) -> int:
+        """How many attempts there were: those before a person's own retry and those lost don't count."""
+        return self.attempt - self.forgiven - self.lost
 
     @property
     def resource(self) -> str:
@@ -128,6 +136,7 @@ _CLAIM = (
         Download.kind,
         Download.attempts,
         Download.attempts_forgiven,
+        Download.attempts_lost,
         Download.url,
         Download.item_position,
         Download.position,
@@ -153,6 +162,14 @@ async def claim(session: AsyncSession, *, download_id: int, places: int) -> Clai
     return claimed
 
 
+async def put_back(session: AsyncSession, *, download_id: int) -> None:
+    """Queue a download again that was taken from the queue and not begun, if it is pending still."""
+    waiting = select(Download.parent_id).where(Download.id == download_id, Download.status == PENDING)
+    row = (await session.execute(waiting)).one_or_none()
+    if row is not None:
+        await enqueue_download(session, download_id, of_a_list=row.parent_id is not None)
+
+
 async def still_held(session: AsyncSession, claims: Sequence[Claim]) -> set[int]:
     """Return the ids of those downloads whose attempt is still the current one."""
     held = await session.execute(
@@ -164,12 +181,14 @@ async def still_held(session: AsyncSession, claims: Sequence[Claim]) -> set[int]
     return {claimed.download_id for claimed in claims if (claimed.download_id, claimed.attempt) in current}
 
 
-async def note_progress(session: AsyncSession, claimed: Claim, progress: dict[str, Any]) -> None:
-    """Write how far the attempt is; nothing happens when it is no longer the current one.
-
-    The commit doesn't wait for the disk: should the last half second of progress be lost, nobody misses it.
-    """
+async def unhurried(session: AsyncSession) -> None:
+    """Let the commit not wait for the disk, where nothing is lost with what a crash takes back."""
     await session.execute(text("SET LOCAL synchronous_commit = off"))
+
+
+async def note_progress(session: AsyncSession, claimed: Claim, progress: dict[str, Any]) -> None:
+    """Write how far the attempt is; nothing happens when it is no longer the current one."""
+    await unhurried(session)
     await session.execute(
         update(Download)
         .where(
@@ -220,23 +239,28 @@ async def fail(
 
     Returns the status it has now; None when the attempt is no longer the current one.
     """
-    said = {"error_code": error.code, "error_message": audit.storable(error.detail, limit=1000)}
-    facts: dict[str, object] = {"code": error.code.value, "detail": error.detail, "attempt": claimed.attempt}
     if error.transient and not claimed.is_last:
         jitter = random.random()  # noqa: S311 - it spreads load and guards nothing
-        attempt = claimed.attempt - claimed.forgiven
-        delay = backoff(attempt, base=retry_delay, asked=error.retry_after, jitter=jitter)
-        if not await _end(session, claimed, PENDING, progress=None, **said):
-            return None
-        await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
-        await _enqueue(session, claimed, delay=delay)
-        await _record(session, claimed, Action.POSTPONE, Outcome.FAILURE, {**facts, "delay": round(delay, 1)})
-        return PENDING
-    if not await _end(session, claimed, FAILED, completed_at=func.clock_timestamp(), progress=None, **said):
-        return None
-    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
-    await _record(session, claimed, Action.FAIL, Outcome.FAILURE, facts)
-    return FAILED
+        delay = backoff(max(claimed.counted, 1), base=retry_delay, asked=error.retry_after, jitter=jitter)
+        return await _postpone(session, claimed, error, delay=delay)
+    return await _give_up(session, claimed, error)
+
+
+async def lose(session: AsyncSession, claimed: Claim) -> DownloadStatus | None:
+    """End an attempt whose worker has died with it, and queue the next one.
+
+    What has cost MAX_LOST workers their lives fails, since it may well be to blame. Returns as `fail`.
+    """
+    lost = claimed.lost + 1
+    if lost < MAX_LOST:
+        died = DownloadFailedError(ErrorCode.INTERNAL, "The worker died while it was at this download.")
+        return await _postpone(session, claimed, died, delay=0, attempts_lost=lost)
+    sentence = (
+        f"The worker died {lost} times while it was at this download, so it isn't tried again by itself. "
+        "See whether the machine runs out of memory, and what the worker's log says; then retry it."
+    )
+    error = DownloadFailedError(ErrorCode.INTERNAL, sentence)
+    return await _give_up(session, claimed, error, attempts_lost=lost)
 
 
 async def hand_back(session: AsyncSession, claimed: Claim, *, held: bool = False, **values: object) -> bool:
@@ -261,6 +285,37 @@ def backoff(attempt: int, *, base: float, asked: float | None, jitter: float) ->
     """
     delay = max(base * 3 ** (attempt - 1), asked or 0)
     return float(min(delay, _LONGEST_DELAY) * (1 + jitter / 4))
+
+
+async def _postpone(
+    session: AsyncSession, claimed: Claim, error: DownloadFailedError, *, delay: float, **values: object
+) -> DownloadStatus | None:
+    if not await _end(session, claimed, PENDING, progress=None, **_said(error), **values):
+        return None
+    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+    await _enqueue(session, claimed, delay=delay)
+    facts = {**_facts(claimed, error), "delay": round(delay, 1)}
+    await _record(session, claimed, Action.POSTPONE, Outcome.FAILURE, facts)
+    return PENDING
+
+
+async def _give_up(
+    session: AsyncSession, claimed: Claim, error: DownloadFailedError, **values: object
+) -> DownloadStatus | None:
+    ended = {"completed_at": func.clock_timestamp(), "progress": None, **_said(error), **values}
+    if not await _end(session, claimed, FAILED, **ended):
+        return None
+    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+    await _record(session, claimed, Action.FAIL, Outcome.FAILURE, _facts(claimed, error))
+    return FAILED
+
+
+def _said(error: DownloadFailedError) -> dict[str, object]:
+    return {"error_code": error.code, "error_message": audit.storable(error.detail, limit=1000)}
+
+
+def _facts(claimed: Claim, error: DownloadFailedError) -> dict[str, object]:
+    return {"code": error.code.value, "detail": error.detail, "attempt": claimed.attempt}
 
 
 async def _end(session: AsyncSession, claimed: Claim, to: DownloadStatus, **values: object) -> bool:

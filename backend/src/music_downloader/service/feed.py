@@ -48,7 +48,8 @@ async def announce_session_end(session: AsyncSession, *, user_id: int) -> None:
 class Feed:
     """Who listens in this process, and what they have yet to be told.
 
-    `conninfo` is libpq's; `render` makes one line of JSON of a row.
+    `conninfo` is libpq's; `render` makes one line of JSON of a row, `name` is what the connection is
+    called.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Feed:
         sessionmaker: async_sessionmaker[AsyncSession],
         *,
         render: Callable[[Download], str],
+        name: str = "nas-music events",
     ) -> None:
-        self._conninfo = make_conninfo(conninfo, application_name="nas-music events", **KEEPALIVE)
+        self._conninfo = make_conninfo(conninfo, application_name=name, **KEEPALIVE)
         self._sessionmaker = sessionmaker
         self._render = render
         self._listeners: dict[int, list[Subscription]] = {}

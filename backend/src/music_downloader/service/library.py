@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Select, delete, exists, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
@@ -106,18 +106,27 @@ def landed(track: Track) -> Landed:
     )
 
 
-async def record_track(session: AsyncSession, *, path: str, **facts: object) -> Track:
+async def hold_path(session: AsyncSession, path: str) -> Track | None:
+    """Lock the row that stands for `path`, once whoever changes or removes it is done."""
+    track: Track | None = await session.scalar(
+        select(Track).where(Track.path == path).with_for_update().execution_options(populate_existing=True)
+    )
+    return track
+
+
+async def record_track(
+    session: AsyncSession, *, path: str, before: Track | None, is_adopted: bool, **facts: object
+) -> Track:
     """Return the row for the file at `path`, made or brought up to date with `facts`, its columns.
 
-    A row of another track that was filed there before, and has vanished, makes room: downloads that pointed
-    at it have no file any more.
+    `before` is what `hold_path` has given. Where the file has been there before and is adopted, its row is
+    shared, though it may be of another address. Where the file is new, another track that was filed there has
+    lost its own, and makes room: downloads that pointed at it have no file any more.
     """
-    new = insert(Track).values(path=path, **facts).on_conflict_do_nothing(index_elements=[Track.path])
-    added: Track | None = await session.scalar(select(Track).from_statement(new.returning(Track)))
-    if added is not None:
-        return added
-    before = await session.scalar(select(Track).where(Track.path == path).with_for_update())
     if before is not None and (before.source, before.source_id) != (facts["source"], facts["source_id"]):
+        if is_adopted:
+            before.sha256, before.size = str(facts["sha256"]), cast("int", facts["size"])
+            return before
         await session.execute(update(Download).where(Download.track_id == before.id).values(track_id=None))
         await session.execute(delete(Track).where(Track.id == before.id))
         session.expunge(before)
@@ -127,7 +136,8 @@ async def record_track(session: AsyncSession, *, path: str, **facts: object) -> 
         .on_conflict_do_update(index_elements=[Track.path], set_=facts)
         .returning(Track)
     )
-    track: Track = (await session.scalars(select(Track).from_statement(statement))).one()
+    recorded = select(Track).from_statement(statement).execution_options(populate_existing=True)
+    track: Track = (await session.scalars(recorded)).one()
     return track
 
 

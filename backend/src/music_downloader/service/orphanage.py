@@ -1,10 +1,11 @@
 """Downloads that nobody works on: unfinished rows for which the queue has no job, whatever the reason."""
 
+from collections.abc import Collection
+
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.jobs import RUN_DOWNLOAD, enqueue_download
 from music_downloader.model import ACTIVE, Download, DownloadStatus
 from music_downloader.service import collection, download, host
@@ -30,13 +31,14 @@ async def find(session: AsyncSession) -> list[int]:
     return list(found)
 
 
-async def unfinished(session: AsyncSession) -> list[int]:
-    """Return the ids of all unfinished downloads."""
-    return list(await session.scalars(select(Download.id).where(Download.status.in_(ACTIVE))))
+async def unfinished(session: AsyncSession, download_ids: Collection[int]) -> set[int]:
+    """Return those of the downloads that haven't ended."""
+    found = select(Download.id).where(Download.id.in_(download_ids), Download.status.in_(ACTIVE))
+    return set(await session.scalars(found))
 
 
 async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus | None:
-    """Queue one of them again; it fails when its last attempt is what killed its worker.
+    """Queue one of them again; it fails when it has been the death of several workers.
 
     Returns the status it has now; None when somebody else was quicker.
     """
@@ -55,11 +57,4 @@ async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus 
         row.parked = False
         await enqueue_download(session, download_id, of_a_list=row.parent_id is not None)
         return DownloadStatus.PENDING
-    orphan = Claim.of(row, download_id=download_id)
-    error = DownloadFailedError(
-        ErrorCode.INTERNAL,
-        "The worker died while it was at this download."
-        + (" It isn't tried again." if orphan.is_last else ""),
-        transient=True,
-    )
-    return await download.fail(session, orphan, error, retry_delay=0)
+    return await download.lose(session, Claim.of(row, download_id=download_id))

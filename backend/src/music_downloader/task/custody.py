@@ -30,7 +30,7 @@ async def outlast(state: WorkerState, claimed: Claim, attempt: asyncio.Task[None
     try:
         await asyncio.wait({attempt, lost}, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
-        if state.queue.is_ending:  # otherwise the queue was given up, for whatever reason
+        if state.is_ending:  # otherwise the queue was given up, for whatever reason
             attempt.cancel()
             await asyncio.wait({attempt})
         raise

@@ -4,16 +4,18 @@ import asyncio
 import hashlib
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import structlog
 from procrastinate import App, JobContext
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.engine.order import Listed
 from music_downloader.errors import DownloadFailedError, ErrorCode, LostClaimError
 from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
 from music_downloader.library.faults import as_failure
 from music_downloader.library.filing import STAGING, remove_staging
-from music_downloader.library.staging import staging_for_attempt
+from music_downloader.library.staging import give_free, staging_for_attempt
 from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.service import download, holding, host
 from music_downloader.service.download import Claim
@@ -50,7 +52,9 @@ async def run_download(context: JobContext, download_id: int) -> None:
     if not await _is_free(state, download_id):
         return
     place = FetchPlace(state.fetches)
-    await place.take()
+    if not await _is_begun(state, place):
+        await asyncio.shield(_put_back(state, download_id))
+        return
     try:
         if (reason := await state.storage.closed()) is not None:
             async with state.sessionmaker.begin() as session:
@@ -75,6 +79,19 @@ async def run_download(context: JobContext, download_id: int) -> None:
     attempt = asyncio.create_task(_followed(state, claimed, work))
     attempt.add_done_callback(lambda _: place.leave())
     await custody.outlast(state, claimed, attempt)
+
+
+async def _is_begun(state: WorkerState, place: FetchPlace) -> bool:
+    """Wait for a place; False where the worker is asked to stop before there is one."""
+    try:
+        return await place.take(unless=state.stopping)
+    except asyncio.CancelledError:
+        return False
+
+
+async def _put_back(state: WorkerState, download_id: int) -> None:
+    async with state.sessionmaker.begin() as session:
+        await download.put_back(session, download_id=download_id)
 
 
 async def _is_free(state: WorkerState, download_id: int) -> bool:
@@ -137,12 +154,16 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace) -> Non
             referer=fetched.info.webpage_url,
             audio=fetched.path,
         )
-        leave = partial(host.leave, download_id=claimed.download_id, attempt=claimed.attempt)
-        await persist(state, leave)
+        await persist(state, partial(_leave_host, claimed=claimed))
         place.leave()
         landed = await file_track(state, claimed, fetched, cover=cover)
         log.info("download.completed", path=landed.file_path, bytes=landed.file_size)
     await asyncio.to_thread(remove_staging, staging)
+
+
+async def _leave_host(session: AsyncSession, claimed: Claim) -> None:
+    await download.unhurried(session)  # its end gives the place back too
+    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
 
 
 def staging_name(claimed: Claim) -> str:
@@ -153,12 +174,17 @@ def staging_name(claimed: Claim) -> str:
 async def _clear(state: WorkerState, claimed: Claim) -> None:
     """Leave nothing of an attempt that a person has cancelled, or that another worker has taken over."""
     log.info("download.stopped")
-    own = state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.attempt}"
     with suppress(OSError):  # a library that is away keeps it until it is back
-        await asyncio.to_thread(remove_staging, own)
+        await asyncio.to_thread(remove_staging, _own_staging(state, claimed))
+
+
+def _own_staging(state: WorkerState, claimed: Claim) -> Path:
+    return state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.attempt}"
 
 
 async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:
+    with suppress(OSError):  # a library that is away has no folders
+        await asyncio.to_thread(give_free, _own_staging(state, claimed))
     if error.code in _MAY_BE_OF_STORAGE and await _held_back(state, claimed, error):
         return
     fail = partial(download.fail, claimed=claimed, error=error, retry_delay=state.settings.retry_delay)
@@ -181,6 +207,8 @@ async def _held_back(state: WorkerState, claimed: Claim, error: DownloadFailedEr
 
 
 async def _hand_back(state: WorkerState, claimed: Claim) -> None:
+    with suppress(OSError):
+        await asyncio.to_thread(give_free, _own_staging(state, claimed))
     try:
         async with asyncio.timeout(_GOODBYE_SECONDS):
             handed_back = await persist(state, partial(download.hand_back, claimed=claimed))

@@ -1,6 +1,7 @@
 """What is done behind everybody's back once a track is there: loudness, playlists, and clearing up."""
 
 import asyncio
+import hashlib
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +26,13 @@ from music_downloader.library.albums import album_key
 from music_downloader.library.filing import remove_staging, replace, sha256_of, staging_directory
 from music_downloader.library.gain import Gain
 from music_downloader.library.loudness import gain
-from music_downloader.library.playlists import PlaylistTrack, playlist_text, write_playlist
+from music_downloader.library.playlists import PlaylistTrack, playlist_path, playlist_text, write_playlist
 from music_downloader.library.staging import discard_staging
 from music_downloader.library.tags import retag
 from music_downloader.model import Track
-from music_downloader.service import collection, library
+from music_downloader.service import collection, intent, library
 from music_downloader.task.state import WorkerState
+from music_downloader.task.withdrawal import remove
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -117,22 +119,39 @@ async def measure_albums(context: JobContext, collection_id: int) -> None:
 
 async def _write_playlist(state: WorkerState, collection_id: int, name: str) -> None:
     root = state.settings.output_directory
-    async with state.sessionmaker.begin() as session:
-        row = await collection.lock(session, collection_id)
-        tracks = await library.tracks_of(session, collection_id=collection_id)
-        if row is None or not tracks:
-            return
-        lines = [_line(track) for track in tracks]
-        known = await collection.own_playlist(session, row)
-        written = await asyncio.to_thread(
-            write_playlist,
-            root,
-            name,
-            playlist_text(lines, name=name),
-            previous=PurePosixPath(known) if known else None,
-        )
-        row.playlist_path = str(written)
-    log.info("playlist.written", path=str(written), tracks=len(lines))
+    said: tuple[int, str] | None = None
+    while True:
+        async with state.sessionmaker.begin() as session:
+            row = await collection.lock(session, collection_id)
+            tracks = await library.tracks_of(session, collection_id=collection_id)
+            content = playlist_text([_line(track) for track in tracks], name=name)
+            encoded = content.encode("utf-8", "replace")
+            digest = hashlib.sha256(encoded).hexdigest()
+            if said is None or said[1] != digest:
+                # Said first, in a transaction of its own, as it is for tracks; earlier ones have died.
+                for left in await intent.of_playlist(session, collection_id=collection_id):
+                    await remove(session, root, left)
+                if row is None or not tracks:
+                    return
+                announced = await intent.announce(
+                    session,
+                    download_id=collection_id,
+                    attempt=None,
+                    path=str(playlist_path(name)),
+                    sha256=digest,
+                    size=len(encoded),
+                )
+                said = announced, digest
+                continue
+            if row is None:
+                return  # deleted in this moment; the upkeep takes the word back
+            known = await collection.own_playlist(session, row)
+            previous = PurePosixPath(known) if known else None
+            written = await asyncio.to_thread(write_playlist, root, name, content, previous=previous)
+            row.playlist_path = str(written)
+            await intent.take_back(session, said[0])
+            break
+    log.info("playlist.written", path=str(written), tracks=len(tracks))
 
 
 def _line(track: Track) -> PlaylistTrack:

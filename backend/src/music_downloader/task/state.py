@@ -40,14 +40,17 @@ class QueueState:
     worker: asyncio.Task[Any] | None = field(default_factory=asyncio.current_task)
 
     @property
-    def is_ending(self) -> bool:
-        """Whether the worker has been told to end."""
+    def is_cancelled(self) -> bool:
+        """Whether the worker has been told to end at once."""
         return self.worker is not None and self.worker.cancelling() > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerState:
-    """One worker's parts, built once by the worker's composition root; `running` is kept by download id."""
+    """One worker's parts, built once by the worker's composition root; `running` is kept by download id.
+
+    `stopping` asks it to begin nothing more. `registered` are the ids by which the queue knows it.
+    """
 
     settings: Settings
     sessionmaker: async_sessionmaker[AsyncSession]
@@ -57,6 +60,13 @@ class WorkerState:
     covers: Covers = field(default_factory=Covers)
     running: dict[int, Running] = field(default_factory=dict)
     queue: QueueState = field(default_factory=QueueState)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    registered: set[int] = field(default_factory=set)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the worker has been asked, or told, to end."""
+        return self.stopping.is_set() or self.queue.is_cancelled
 
     def as_context(self) -> dict[str, object]:
         """Return what the queue passes on to each job."""
@@ -68,6 +78,8 @@ class WorkerState:
         state = context.additional_context[_KEY]
         if not isinstance(state, cls):
             raise TypeError("the worker was started without its state")
+        if context.job.worker_id is not None:
+            state.registered.add(context.job.worker_id)
         return state
 
 
@@ -78,8 +90,21 @@ class FetchPlace:
         self._fetches = fetches
         self._is_held = False
 
-    async def take(self) -> None:
-        """Wait until a place is free."""
+    async def take(self, *, unless: asyncio.Event) -> bool:
+        """Wait until a place is free and take it; False, and none is taken, once `unless` is set."""
+        taking, refusing = asyncio.create_task(self._take()), asyncio.create_task(unless.wait())
+        is_refused = True
+        try:
+            await asyncio.wait({taking, refusing}, return_when=asyncio.FIRST_COMPLETED)
+            is_refused = unless.is_set()
+        finally:
+            taking.cancel()
+            refusing.cancel()
+            if is_refused:
+                self.leave()
+        return not is_refused
+
+    async def _take(self) -> None:
         await self._fetches.acquire()
         self._is_held = True
 

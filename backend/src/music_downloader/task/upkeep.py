@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -11,11 +12,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from music_downloader.jobs import CLEAN_UP, FOLD, RECONCILE, RESCUE, RUN_DOWNLOAD, UPKEEP
-from music_downloader.library.filing import remove_staging, staging_left_since
-from music_downloader.service import cleanup, counting, holding, library, orphanage, throttle
+from music_downloader.library.filing import STAGING, remove_staging, staging_left_since
+from music_downloader.library.presence import read_marker
+from music_downloader.library.staging import staged_downloads
+from music_downloader.service import cleanup, counting, holding, intent, library, orphanage, throttle
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task import custody
 from music_downloader.task.state import WorkerState
+from music_downloader.task.withdrawal import withdraw
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -43,17 +47,17 @@ async def clean_up(context: JobContext, timestamp: int) -> None:
     """Remove expired blacklist rows and counts, and staging folders that no download will come back to."""
     del timestamp
     async with WorkerState.of(context).sessionmaker.begin() as session:
-        removed = await cleanup.remove_expired_tokens(session, now=datetime.now(UTC))
+        removed = await cleanup.remove_expired_tokens(session)
         await throttle.remove_expired(session)
-        unfinished = await orphanage.unfinished(session)
         if WorkerState.of(context).settings.replaygain:
             longer_ago = datetime.now(UTC) - _LEFT_ALONE
             await library.queue_unmeasured(session, before=longer_ago, most=_MOST_MEASURED)
     if removed:
         log.info("tokens.removed", count=removed)
     root = WorkerState.of(context).settings.output_directory
+    staged = await asyncio.to_thread(staged_downloads, root)
     for folder in await asyncio.to_thread(staging_left_since, root, time.time() - _STAGING_KEPT_SECONDS):
-        if not any(folder.name.startswith(f"{download_id}-") for download_id in unfinished):
+        if folder.name not in staged:  # those of downloads are seen to by the rescue
             await asyncio.to_thread(remove_staging, folder)
             log.info("staging.removed", folder=folder.name)
 
@@ -69,7 +73,7 @@ async def fold(context: JobContext, timestamp: int) -> None:
 
 
 async def rescue(context: JobContext, timestamp: int) -> None:
-    """Put downloads that nobody works on back into the queue: those of dead workers, those without a job."""
+    """See to what the dead have left: put their downloads back into the queue, and clear up after them."""
     del timestamp
     state = WorkerState.of(context)
     if not custody.may_judge(state):
@@ -93,6 +97,9 @@ async def rescue(context: JobContext, timestamp: int) -> None:
             log.warning("download.not_rescued", download_id=download_id, error=type(error).__name__)
             continue
         log.warning("download.rescued", download_id=download_id, status=status)
+    if await _is_there(state):
+        await _withdraw_unowned(state)
+        await _discard_staging(state)
 
 
 async def _release_held(state: WorkerState) -> None:
@@ -104,3 +111,43 @@ async def _release_held(state: WorkerState) -> None:
             released = await holding.release(session)
         if released:
             log.info("downloads.released", count=released)
+
+
+async def _is_there(state: WorkerState) -> bool:
+    """Whether the library is the one that is known: where it isn't mounted, nothing seems to be left."""
+    try:
+        found = await asyncio.to_thread(read_marker, state.settings.output_directory)
+    except OSError:
+        return False
+    return found is not None and found == state.storage.name
+
+
+async def _withdraw_unowned(state: WorkerState) -> None:
+    """Remove files whose attempt died between the rename and its commit: no row will ever stand for them."""
+    async with state.sessionmaker() as session:
+        left = await intent.left(session)
+    for said in left:
+        try:
+            async with state.sessionmaker.begin() as session:
+                await withdraw(session, state.settings.output_directory, said)
+        except (SQLAlchemyError, OSError) as error:  # a library that is away: later
+            log.warning("filing.not_withdrawn", path=said.path, error=type(error).__name__)
+
+
+async def _discard_staging(state: WorkerState) -> None:
+    """Remove the folders of downloads that have ended: their workers died before they could."""
+    root = state.settings.output_directory
+    try:
+        staged = await asyncio.to_thread(staged_downloads, root)
+    except OSError as error:
+        log.warning("staging.not_read", error=error.strerror)
+        return
+    if not staged:
+        return
+    async with state.sessionmaker() as session:
+        unfinished = await orphanage.unfinished(session, set(staged.values()))
+    for name, download_id in staged.items():
+        if download_id not in unfinished:
+            with suppress(OSError):
+                await asyncio.to_thread(remove_staging, root / STAGING / name)
+                log.info("staging.removed", folder=name)
