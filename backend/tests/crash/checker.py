@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 _OWN = ".nas-music"
-_MARKERS = {".ndignore", ".nomedia", ".ignore", ".mpdignore"}
+_MARKERS = {".ndignore", ".nomedia", ".ignore", ".mpdignore", "library"}
 
 
 @dataclass

@@ -90,7 +90,7 @@ def test_a_playlist_goes_with_its_folder_but_never_with_others(root: Path) -> No
     assert not remove_playlist(root, first)
     assert listing(root / "Playlists") == ["B.m3u8"]
     assert remove_playlist(root, second)
-    assert listing(root) == [".nas-music"]
+    assert listing(root) == []
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from music_downloader.library.filing import STAGING
+from music_downloader.library.presence import make_library
 from music_downloader.library.staging import give_free, staged_downloads, staging_for_attempt
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
+    make_library(tmp_path / "music")
     return tmp_path / "music"
 
 

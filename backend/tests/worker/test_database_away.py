@@ -26,7 +26,7 @@ from music_downloader.library.filing import publish
 from music_downloader.migration import upgrade
 from music_downloader.model import Track
 from music_downloader.postgres import EmbeddedPostgres
-from music_downloader.task import custody, filing, upkeep
+from music_downloader.task import custody, publishing, upkeep
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ async def test_a_file_that_is_filed_as_the_database_goes_is_neither_lost_nor_fet
         filed.set()
         return path
 
-    monkeypatch.setattr(filing, "publish", publish_and_cut_off)
+    monkeypatch.setattr(publishing, "publish", publish_and_cut_off)
     url = source.file("/song.mp3", media.make("mp3", title="Song", artist="Somebody"))
     number = await submit(alice, url)
     await happens(filed)

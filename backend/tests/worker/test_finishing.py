@@ -271,13 +271,11 @@ async def test_a_worker_that_is_stopped_while_it_measures_loses_nothing(
     make_settings: Callable[..., Settings],
     source: Source,
     sessions: Sessions,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "_GRACE_SECONDS", 0.05)
     service = await serve()
     alice = await service.sign_in()
     number = await submit(alice, source.file("/long.flac", media.make("flac", seconds=300)))
-    first = asyncio.create_task(run_worker(make_settings()))
+    first = asyncio.create_task(run_worker(make_settings(shutdown_grace=1)))
     shown = await ended(alice, number)
     path = service.library / shown["file_path"]
     digest = sha256_of(path)

@@ -18,12 +18,14 @@ from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
 from music_downloader.errors import LostClaimError
 from music_downloader.library.filing import publish, staging_directory
+from music_downloader.library.presence import make_library
 from music_downloader.model import Download, FilingIntent, Track
 from music_downloader.service import download, intent
 from music_downloader.service.download import Claim
 from music_downloader.task import publishing
 from music_downloader.task.publishing import Finished, publish_track
 from music_downloader.task.state import WorkerState
+from music_downloader.task.storage import Storage
 from music_downloader.task.withdrawal import withdraw
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -36,10 +38,15 @@ class Bench:
 
     def __init__(self, settings: Settings, sessions: Sessions, alice: httpx.AsyncClient) -> None:
         self.root = settings.output_directory
+        make_library(self.root)
         self.sessions = sessions
         self.alice = alice
         self.state = WorkerState(
-            settings=settings, sessionmaker=sessions, engine=Engine(), fetches=Semaphore(2)
+            settings=settings,
+            sessionmaker=sessions,
+            engine=Engine(),
+            storage=Storage(settings=settings, sessionmaker=sessions),
+            fetches=Semaphore(2),
         )
 
     async def claim(self, name: str) -> Claim:

@@ -37,7 +37,7 @@ def place(content: bytes, root: Path, folder: int, settle: Callable[[Place], Set
     It takes shape in our own folder below `root`, where nobody sees what a kill leaves of it, unless `folder`
     lies on another disk.
     """
-    with open_folders(root, (OWN_FOLDER,), create=True) as (*_, own):
+    with open_folders(root, (OWN_FOLDER,)) as (*_, own):
         for beside in (own, folder):
             try:
                 with _fresh(beside) as (fresh, new):
