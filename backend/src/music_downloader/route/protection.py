@@ -5,14 +5,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # JSON, audio and pictures have no business in running anything.
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-# Pages of our own run what we serve ourselves, and nothing that stands in the page. Both user interfaces put
-# style sheets in as they go, and Swagger UI its icons as data.
-_PAGE = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; "
-    "worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# The interactive documentation runs what we serve ourselves, and nothing that stands in the page. Swagger UI
+# puts style sheets in as it goes, and its icons as data. The page for people has a stricter policy of its own.
+_DOCUMENTATION = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_PAGES = ("/docs", "/ui")
+_POLICY = "Content-Security-Policy"
 _ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -27,13 +26,16 @@ _STAY_WITH_HTTPS = "max-age=2592000"
 
 def protection(path: str, *, scheme: str = "http") -> dict[str, str]:
     """Return the headers for an answer at `path` (below ROOT_PATH)."""
-    is_page = any(path == page or path.startswith(f"{page}/") for page in _PAGES)
-    headers = {"Content-Security-Policy": _PAGE if is_page else _NOTHING, **_ALWAYS}
+    is_documentation = path == "/docs" or path.startswith("/docs/")
+    headers = {_POLICY: _DOCUMENTATION if is_documentation else _NOTHING, **_ALWAYS}
     return {**headers, "Strict-Transport-Security": _STAY_WITH_HTTPS} if scheme == "https" else headers
 
 
 class Protection:
-    """Adds those headers to every answer, and `no-store` where an answer doesn't say how long it keeps."""
+    """Adds those headers to every answer, and `no-store` where an answer doesn't say how long it keeps.
+
+    Only the Content-Security-Policy may be an answer's own.
+    """
 
     def __init__(self, app: ASGIApp, *, root_path: str = "") -> None:
         self.app = app
@@ -49,7 +51,10 @@ class Protection:
         async def send_protected(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                own_policy = headers.get(_POLICY)
                 headers.update(protection(path, scheme=scheme))
+                if own_policy is not None:
+                    headers[_POLICY] = own_policy
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

@@ -23,13 +23,6 @@ async def get_service(request: Request) -> ServiceRead | Response:
     )
 
 
-@router.head("/ui/", include_in_schema=False)
-@router.get("/ui/", include_in_schema=False)
-async def get_page(request: Request) -> Response:
-    """Lead to the interactive documentation as long as there is no page of our own."""
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs", status_code=307)
-
-
 @router.head("/health", include_in_schema=False)
 @router.get(
     "/health",

@@ -1,0 +1,69 @@
+import { lazy, Suspense } from 'react'
+import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
+import DownloadPage from './download/DownloadPage'
+import { added, shared } from './download/links'
+import { RowsSkeleton } from './download/Rows'
+import { draft } from './session/draft'
+import { RegisterPage } from './session/RegisterPage'
+import { SignInPage } from './session/SignInPage'
+import { useSession } from './session/session'
+import { MissingPage } from './shell/MissingPage'
+import { Shell } from './shell/Shell'
+
+const HistoryPage = lazy(() => import('./history/HistoryPage'))
+const AccountPage = lazy(() => import('./account/AccountPage'))
+const AdminPage = lazy(() => import('./admin/AdminPage'))
+
+/** Which page is shown at which address; without a session it is the sign-in page, and then the way back. */
+export function App() {
+  const session = useSession()
+  const [location] = useLocation()
+  const search = useSearch()
+  const isOutside = location === '/sign-in' || location === '/register'
+  if (!session) {
+    if (!isOutside) {
+      const given = shared(search)
+      if (given) draft.write(added(draft.read(), given) || given)
+      const here = given ? location : `${location}${search ? `?${search}` : ''}`
+      return <Redirect to={here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`} replace />
+    }
+    return (
+      <Switch>
+        <Route path="/register">
+          <RegisterPage />
+        </Route>
+        <Route>
+          <SignInPage />
+        </Route>
+      </Switch>
+    )
+  }
+  if (isOutside) return <Redirect to={nextOf(search)} replace />
+  return (
+    <Shell>
+      <Suspense fallback={<RowsSkeleton />}>
+        <Switch>
+          <Route path="/">
+            <DownloadPage />
+          </Route>
+          <Route path="/history">
+            <HistoryPage />
+          </Route>
+          <Route path="/account">
+            <AccountPage />
+          </Route>
+          <Route path="/admin/:part?">{(params) => <AdminPage part={params.part ?? 'health'} />}</Route>
+          <Route>
+            <MissingPage />
+          </Route>
+        </Switch>
+      </Suspense>
+    </Shell>
+  )
+}
+
+/** Where to go after signing in: only ever an address of this page. */
+export function nextOf(search: string): string {
+  const next = new URLSearchParams(search).get('next') ?? '/'
+  return /^\/(?![/\\])/.test(next) ? next : '/'
+}

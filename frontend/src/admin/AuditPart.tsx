@@ -1,0 +1,159 @@
+import { NativeSelect, TextInput } from '@mantine/core'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { type AuditEntry, ask, client } from '../api/client'
+import { RowsSkeleton } from '../download/Rows'
+import { IconListDetails } from '../show/icons'
+import { Moment } from '../show/Moment'
+import { Pages } from '../show/Pages'
+import { Empty, Failed } from '../show/states'
+import { texts } from '../texts'
+import { useNames } from './everybody'
+import styles from './table.module.css'
+
+const PER_PAGE = 50
+const { audit: words } = texts
+
+interface Filters {
+  user: string
+  action: string
+  since: string
+  until: string
+}
+
+/** The audit log, newest first, with filters. */
+export default function AuditPart() {
+  const [filters, setFilters] = useState<Filters>({ user: '', action: '', since: '', until: '' })
+  const [page, setPage] = useState(1)
+  const entries = useQuery({
+    queryKey: ['audit', filters, page],
+    queryFn: ({ signal }) =>
+      ask(
+        client.GET('/api/admin/audit-logs', {
+          params: { query: { page, per_page: PER_PAGE, ...queryOf(filters) } },
+          signal,
+        }),
+      ),
+    placeholderData: keepPreviousData,
+  })
+  return (
+    <>
+      <Choice
+        filters={filters}
+        onChange={(next) => {
+          setFilters(next)
+          setPage(1)
+        }}
+      />
+      {entries.isError ? (
+        <Failed error={entries.error} onRetry={() => void entries.refetch()} />
+      ) : !entries.data ? (
+        <RowsSkeleton />
+      ) : entries.data.audit_logs.length ? (
+        <>
+          <Entries entries={entries.data.audit_logs} />
+          <Pages page={page} pages={entries.data.pages} onPage={setPage} />
+        </>
+      ) : (
+        <Empty icon={IconListDetails} title={words.noneTitle} text={words.none} />
+      )}
+    </>
+  )
+}
+
+/** Days as they are here, whatever zone that is. */
+function queryOf({ user, action, since, until }: Filters) {
+  const end = until ? new Date(`${until}T00:00`) : null
+  end?.setDate(end.getDate() + 1)
+  return {
+    ...(user ? { user_id: Number(user) } : {}),
+    ...(action ? { action } : {}),
+    ...(since ? { since: new Date(`${since}T00:00`).toISOString() } : {}),
+    ...(end ? { until: end.toISOString() } : {}),
+  }
+}
+
+function Choice({ filters, onChange }: { filters: Filters; onChange: (next: Filters) => void }) {
+  const names = useNames()
+  return (
+    <div className={styles.filters} role="search">
+      <NativeSelect
+        label={words.user}
+        value={filters.user}
+        onChange={(event) => onChange({ ...filters, user: event.currentTarget.value })}
+        data={[{ value: '', label: texts.everybody.allUsers }, ...names]}
+      />
+      <NativeSelect
+        label={words.action}
+        value={filters.action}
+        onChange={(event) => onChange({ ...filters, action: event.currentTarget.value })}
+        data={[
+          { value: '', label: texts.history.all },
+          ...Object.entries(words.actions).map(([value, label]) => ({ value, label })),
+        ]}
+      />
+      <TextInput
+        label={words.since}
+        type="date"
+        value={filters.since}
+        onChange={(event) => onChange({ ...filters, since: event.currentTarget.value })}
+      />
+      <TextInput
+        label={words.until}
+        type="date"
+        value={filters.until}
+        onChange={(event) => onChange({ ...filters, until: event.currentTarget.value })}
+      />
+    </div>
+  )
+}
+
+function Entries({ entries }: { entries: AuditEntry[] }) {
+  return (
+    <table className={styles.table}>
+      <caption className={styles.caption}>{words.caption}</caption>
+      <thead>
+        <tr>
+          <th scope="col">{words.when}</th>
+          <th scope="col">{words.who}</th>
+          <th scope="col">{words.what}</th>
+          <th scope="col">{words.outcome}</th>
+          <th scope="col">{words.where}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {entries.map((entry) => (
+          <tr key={entry.id}>
+            <td data-label={words.when}>
+              <Moment at={entry.created_at} />
+            </td>
+            <td data-label={words.who}>
+              {entry.username ?? (entry.ip_address ? words.nobody : words.service)}
+            </td>
+            <td>
+              <div>{(words.actions as Record<string, string>)[entry.action] ?? entry.action}</div>
+              <div className={styles.dim}>
+                {[entry.resource, ...factsOf(entry)].filter(Boolean).join(' · ')}
+              </div>
+            </td>
+            <td data-label={words.outcome} className={styles.outcome} data-outcome={entry.outcome}>
+              {words.outcomes[entry.outcome]}
+            </td>
+            <td data-label={words.where} title={entry.user_agent ?? undefined}>
+              {entry.ip_address ?? ''}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  )
+}
+
+function factsOf(entry: AuditEntry): string[] {
+  return Object.entries(entry.details)
+    .filter(([name, value]) => name !== 'request_id' && value !== null && value !== '')
+    .map(
+      ([name, value]) =>
+        `${name.replaceAll('_', ' ')}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+    )
+}

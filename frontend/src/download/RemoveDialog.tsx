@@ -1,0 +1,35 @@
+import { lazy, Suspense } from 'react'
+import type { Download } from '../api/client'
+import { nameOf } from '../show/format'
+import { texts } from '../texts'
+import type { Actions } from './actions'
+
+const Dialog = lazy(() => import('../show/Dialog'))
+
+interface RemoveDialogProps {
+  download: Download
+  onClose: () => void
+  onRemove: Actions['remove']
+}
+
+/** Asks before something goes out of the history, and whether its file goes along. */
+export function RemoveDialog({ download, onClose, onRemove }: RemoveDialogProps) {
+  const { remove } = texts
+  const isCollection = download.kind === 'collection'
+  const hasFile = isCollection ? (download.items?.completed ?? 0) > 0 : download.status === 'completed'
+  const choice = { label: isCollection ? remove.collectionFile : remove.file, hint: remove.fileHint }
+  return (
+    <Suspense>
+      <Dialog
+        title={remove.titleOf(nameOf(download))}
+        text={hasFile ? remove.text : remove.textWithoutFile}
+        keep={remove.keep}
+        confirm={remove.confirm}
+        confirmChosen={remove.confirmFile}
+        choice={hasFile ? choice : undefined}
+        onClose={onClose}
+        onConfirm={(file) => void onRemove(download, { file })}
+      />
+    </Suspense>
+  )
+}

@@ -1,0 +1,124 @@
+/** What one does to a download: shown at once where that is safe, and taken back with a word if it fails. */
+
+import { type QueryClient, useQueryClient } from '@tanstack/react-query'
+import { useMemo } from 'react'
+import { ask, client, type Download, type DownloadPage, fetchBlob } from '../api/client'
+import { fetchTracks, keys, tell } from '../live/live'
+import type { Queue } from '../live/queue'
+import { player } from '../player/player'
+import { nameOf } from '../show/format'
+import { toast } from '../show/toast'
+import { texts } from '../texts'
+
+export interface Actions {
+  cancel: (download: Download) => Promise<void>
+  retry: (download: Download) => Promise<void>
+  remove: (download: Download, options: { file: boolean }) => Promise<void>
+  play: (download: Download) => Promise<void>
+  save: (download: Download) => Promise<void>
+}
+
+export function useActions(): Actions {
+  const queries = useQueryClient()
+  return useMemo(() => actions(queries), [queries])
+}
+
+function actions(queries: QueryClient): Actions {
+  const of = (download: Download) => ({ params: { path: { download_id: download.id } } })
+
+  async function changed(
+    download: Download,
+    status: Download['status'],
+    call: () => Promise<Download>,
+  ): Promise<void> {
+    // The time stays, so that whatever the service says next is the later word.
+    if (download.kind === 'track')
+      tell(queries, [
+        {
+          kind: 'download',
+          download: { ...download, status, progress: null, error_code: null, error_message: null },
+        },
+      ])
+    try {
+      tell(queries, [{ kind: 'download', download: await call() }])
+    } catch (error) {
+      toast.failed(error)
+      void queries.invalidateQueries({ queryKey: keys.queue })
+      void queries.invalidateQueries({ queryKey: keys.history })
+    }
+  }
+
+  return {
+    cancel: (download) =>
+      changed(download, 'cancelled', () =>
+        ask(client.POST('/api/downloads/{download_id}/cancel', of(download))),
+      ),
+    retry: (download) =>
+      changed(download, 'pending', () =>
+        ask(client.POST('/api/downloads/{download_id}/retry', of(download))),
+      ),
+    async remove(download, { file }) {
+      const before = snapshot(queries)
+      tell(queries, [{ kind: 'deleted', id: download.id }])
+      try {
+        await ask(
+          client.DELETE('/api/downloads/{download_id}', {
+            params: { path: { download_id: download.id }, query: { delete_file: file } },
+          }),
+        )
+        toast.done(file ? texts.item.removedFile : texts.item.removed)
+      } catch (error) {
+        before.restore()
+        toast.failed(error)
+      }
+    },
+    async play(download) {
+      if (download.kind === 'track') {
+        const tracks =
+          download.parent_id === null
+            ? [download]
+            : await tracksOf(queries, download.parent_id).catch(() => [download])
+        return player.play(download, tracks)
+      }
+      try {
+        const tracks = await tracksOf(queries, download.id)
+        const first = tracks.find((each) => each.status === 'completed')
+        if (first) player.play(first, tracks)
+      } catch (error) {
+        toast.failed(error)
+      }
+    },
+    async save(download) {
+      try {
+        const blob = await fetchBlob(`/api/downloads/${download.id}/file`)
+        const url = URL.createObjectURL(blob)
+        const link = document.createElement('a')
+        link.href = url
+        link.download = download.file_path?.split('/').at(-1) ?? nameOf(download)
+        link.click()
+        setTimeout(() => URL.revokeObjectURL(url), 60_000)
+      } catch (error) {
+        toast.failed(error)
+      }
+    },
+  }
+}
+
+function tracksOf(queries: QueryClient, parentId: number): Promise<readonly Download[]> {
+  return queries.ensureQueryData({ queryKey: keys.tracks(parentId), queryFn: () => fetchTracks(parentId) })
+}
+
+/** What the lists show now, to go back to if the service refuses. */
+function snapshot(queries: QueryClient): { restore: () => void } {
+  const queue = queries.getQueryData<Queue>(keys.queue)
+  const pages = queries.getQueriesData<DownloadPage>({ queryKey: keys.history })
+  const tracks = queries.getQueriesData<readonly Download[]>({ queryKey: ['tracks'] })
+  return {
+    restore() {
+      queries.setQueryData(keys.queue, queue)
+      for (const [key, data] of [...pages, ...tracks]) queries.setQueryData(key, data)
+      void queries.invalidateQueries({ queryKey: keys.queue })
+      void queries.invalidateQueries({ queryKey: keys.history })
+    },
+  }
+}

@@ -1,0 +1,42 @@
+/** Finds the addresses in whatever is pasted, dropped or shared. */
+
+const ADDRESS = /https?:\/\/[^\s<>"'`]+/gi
+const CLOSING: Record<string, string> = { ')': '(', ']': '[', '}': '{' }
+
+/** Returns each http or https address once, in order; what only ends a sentence is left off. */
+export function linksIn(text: string): string[] {
+  const found = (text.match(ADDRESS) ?? []).map(trimmed).filter((url) => URL.canParse(url))
+  return [...new Set(found)]
+}
+
+/** Returns the lines that hold something, but no address. */
+export function linesWithoutLink(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line && !linksIn(line).length)
+}
+
+/** What the bookmarklet or the phone's share sheet hands over; Android puts the address into `text`. */
+export function shared(query: string): string {
+  const given = new URLSearchParams(query)
+  const links = ['url', 'text', 'title'].flatMap((name) => linksIn(given.get(name) ?? ''))
+  return links.length ? [...new Set(links)].join('\n') : (given.get('url') ?? '').trim()
+}
+
+/** Adds addresses to what stands in the box already. */
+export function added(text: string, more: string): string {
+  const before = text.trim()
+  const fresh = linksIn(more).filter((url) => !linksIn(before).includes(url))
+  return [before, ...fresh].filter(Boolean).join('\n')
+}
+
+function trimmed(url: string): string {
+  for (;;) {
+    const last = url.at(-1) ?? ''
+    const opening = CLOSING[last]
+    const isUnpaired = opening && url.split(opening).length < url.split(last).length
+    if (!isUnpaired && !/[.,;:!?]/.test(last)) return url
+    url = url.slice(0, -1)
+  }
+}

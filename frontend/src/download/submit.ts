@@ -1,0 +1,44 @@
+/** Hands links in, a few at a time, and tells what came of each. */
+
+import type { QueryClient } from '@tanstack/react-query'
+import { askWhole, client, type Format, reason } from '../api/client'
+import { tell } from '../live/live'
+
+const AT_ONCE = 4
+const NEW = 202
+
+export interface Refused {
+  url: string
+  reason: string
+}
+
+export interface Outcome {
+  queued: number
+  already: number
+  refused: Refused[]
+}
+
+export async function submitAll(
+  queries: QueryClient,
+  urls: readonly string[],
+  format: Format | undefined,
+): Promise<Outcome> {
+  const outcome: Outcome = { queued: 0, already: 0, refused: [] }
+  const waiting = [...urls]
+  async function work(): Promise<void> {
+    for (let url = waiting.shift(); url !== undefined; url = waiting.shift()) {
+      try {
+        const { data, response } = await askWhole(
+          client.POST('/api/download', { body: format ? { url, format } : { url } }),
+        )
+        if (data) tell(queries, [{ kind: 'download', download: data }])
+        if (response.status === NEW) outcome.queued += 1
+        else outcome.already += 1
+      } catch (error) {
+        outcome.refused.push({ url, reason: reason(error) })
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+  return outcome
+}

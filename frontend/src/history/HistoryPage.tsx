@@ -1,0 +1,136 @@
+import { Button, CloseButton, NativeSelect, TextInput } from '@mantine/core'
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { useEffect, useMemo, useState } from 'react'
+import { Link, useLocation, useSearch } from 'wouter'
+import { ask, client, type Status } from '../api/client'
+import { useActions } from '../download/actions'
+import { Rows, RowsSkeleton } from '../download/Rows'
+import { keys } from '../live/live'
+import { Heading } from '../shell/Heading'
+import { IconHistory, IconSearch } from '../show/icons'
+import { Pages } from '../show/Pages'
+import { Empty, Failed } from '../show/states'
+import { texts } from '../texts'
+import { type Chosen, chosenOf, STATUSES, searchOf } from './chosen'
+import styles from './HistoryPage.module.css'
+
+const PER_PAGE = 25
+
+/** All that was ever submitted, by words, status and page; the address remembers which. */
+export default function HistoryPage() {
+  const [chosen, choose] = useChosen()
+  const actions = useActions()
+  const history = useQuery({
+    queryKey: [...keys.history, chosen],
+    queryFn: ({ signal }) => {
+      const { q, status, page } = chosen
+      const query = { page, per_page: PER_PAGE, ...(q ? { q } : {}), ...(status ? { status } : {}) }
+      return ask(client.GET('/api/downloads', { params: { query }, signal }))
+    },
+    placeholderData: keepPreviousData,
+  })
+  const sections = useMemo(() => [{ key: 'all', downloads: history.data?.downloads ?? [] }], [history.data])
+  const isFiltered = Boolean(chosen.q || chosen.status)
+  return (
+    <>
+      <Heading title={texts.history.page} />
+      <Filters chosen={chosen} choose={choose} total={history.data?.total} />
+      {history.isError && !history.data ? (
+        <Failed error={history.error} onRetry={() => void history.refetch()} />
+      ) : !history.data ? (
+        <RowsSkeleton count={8} />
+      ) : !history.data.downloads.length ? (
+        isFiltered || chosen.page > 1 ? (
+          <Empty icon={IconSearch} title={texts.history.noneTitle} text={texts.history.none}>
+            <Button variant="light" onClick={() => choose({ q: '', status: '', page: 1 })}>
+              {texts.history.clear}
+            </Button>
+          </Empty>
+        ) : (
+          <Empty icon={IconHistory} title={texts.history.emptyTitle} text={texts.history.empty}>
+            <Button component={Link} href="/">
+              {texts.history.emptyAction}
+            </Button>
+          </Empty>
+        )
+      ) : (
+        <>
+          <Rows
+            key={`${chosen.page} ${chosen.status} ${chosen.q}`}
+            label={texts.history.page}
+            sections={sections}
+            actions={actions}
+          />
+          <Pages
+            page={chosen.page}
+            pages={history.data.pages}
+            onPage={(page) => choose({ ...chosen, page })}
+          />
+        </>
+      )}
+    </>
+  )
+}
+
+function Filters({
+  chosen,
+  choose,
+  total,
+}: {
+  chosen: Chosen
+  choose: (next: Chosen) => void
+  total: number | undefined
+}) {
+  const [words, setWords] = useState(chosen.q)
+  useEffect(() => setWords(chosen.q), [chosen.q])
+  useEffect(() => {
+    if (words.trim() === chosen.q) return
+    const timer = setTimeout(() => choose({ ...chosen, q: words.trim(), page: 1 }), 250)
+    return () => clearTimeout(timer)
+  }, [words, chosen, choose])
+  return (
+    <div className={styles.filters} role="search">
+      <TextInput
+        className={styles.search}
+        aria-label={texts.history.search}
+        placeholder={texts.history.search}
+        value={words}
+        onChange={(event) => setWords(event.currentTarget.value)}
+        leftSection={<IconSearch aria-hidden size={18} />}
+        rightSection={
+          words ? (
+            <CloseButton size="sm" aria-label={texts.history.clearSearch} onClick={() => setWords('')} />
+          ) : null
+        }
+        maxLength={200}
+        type="search"
+      />
+      <NativeSelect
+        aria-label={texts.history.status}
+        value={chosen.status}
+        onChange={(event) => choose({ ...chosen, status: event.currentTarget.value as Status | '', page: 1 })}
+        data={[
+          { value: '', label: texts.history.all },
+          ...STATUSES.map((value) => ({ value, label: texts.item.status[value] })),
+        ]}
+      />
+      <span className={styles.total} role="status">
+        {total === undefined ? '' : texts.history.total(total)}
+      </span>
+    </div>
+  )
+}
+
+function useChosen(): [Chosen, (next: Chosen) => void] {
+  const search = useSearch()
+  const [location, go] = useLocation()
+  const chosen = useMemo(() => chosenOf(search), [search])
+  const choose = useMemo(
+    () => (next: Chosen) => {
+      go(`${location}${searchOf(next)}`, { replace: next.page === 1 })
+      window.scrollTo({ top: 0 })
+    },
+    [go, location],
+  )
+  return [chosen, choose]
+}

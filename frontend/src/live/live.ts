@@ -1,0 +1,200 @@
+/** Keeps what the page shows in step with the service: the events, and a list wherever one may have been missed. */
+
+import { type QueryClient, useQueries, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useSyncExternalStore } from 'react'
+import { ask, client, type Download, type DownloadPage, type Status } from '../api/client'
+import { follow } from '../api/events'
+import { session } from '../session/session'
+import {
+  applyChanges,
+  applyList,
+  type Change,
+  changeOf,
+  EMPTY,
+  patched,
+  patchedTracks,
+  type Queue,
+} from './queue'
+
+export type Connection = 'connecting' | 'open' | 'lost'
+
+const GATHER = 80 // milliseconds; many downloads at once make one change of the page
+const HIDDEN_TOO_LONG = 60_000 // then the stream is given back; a person may have ten
+const PER_PAGE = 100
+const MOST_PAGES = 50
+const SETTLE = 1_000
+
+let connection: Connection = 'connecting'
+const watchers = new Set<() => void>()
+
+function setConnection(next: Connection): void {
+  connection = next
+  for (const watcher of watchers) watcher()
+}
+
+export function useConnection(): Connection {
+  return useSyncExternalStore(
+    (watcher) => {
+      watchers.add(watcher)
+      return () => watchers.delete(watcher)
+    },
+    () => connection,
+  )
+}
+
+/** The keys of what is cached; everything about downloads is brought up to date from here. */
+export const keys = {
+  queue: ['queue'] as const,
+  history: ['history'] as const,
+  tracks: (parentId: number) => ['tracks', parentId] as const,
+}
+
+/** Follows the events as long as the component is there. */
+export function useLive(): void {
+  const queries = useQueryClient()
+  useEffect(() => {
+    let waiting: Change[] = []
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let hidden: ReturnType<typeof setTimeout> | undefined
+    let running: ReturnType<typeof follow> | null = null
+
+    function flush(): void {
+      timer = undefined
+      const changes = waiting
+      waiting = []
+      tell(queries, changes)
+    }
+
+    function start(): void {
+      running = follow({
+        onOpen() {
+          setConnection('open')
+          catchUpEverything(queries)
+        },
+        onEvent(event) {
+          const change = changeOf(event)
+          if (!change) return
+          if (change.kind === 'reset') return catchUpEverything(queries)
+          waiting.push(change)
+          timer ??= setTimeout(flush, GATHER)
+        },
+        onLost: () => setConnection('lost'),
+        onUnauthorized: () => session.expire(),
+      })
+    }
+
+    function look(): void {
+      clearTimeout(hidden)
+      if (document.hidden) {
+        hidden = setTimeout(() => {
+          running?.stop()
+          running = null
+        }, HIDDEN_TOO_LONG)
+      } else if (running) running.hurry()
+      else start()
+    }
+
+    const hurry = () => running?.hurry()
+    setConnection('connecting')
+    start()
+    document.addEventListener('visibilitychange', look)
+    window.addEventListener('online', hurry)
+    return () => {
+      document.removeEventListener('visibilitychange', look)
+      window.removeEventListener('online', hurry)
+      clearTimeout(timer)
+      clearTimeout(hidden)
+      running?.stop()
+    }
+  }, [queries])
+}
+
+function catchUpEverything(queries: QueryClient): void {
+  void queries.refetchQueries({ queryKey: keys.queue }, { cancelRefetch: true })
+  void queries.invalidateQueries({ queryKey: keys.history })
+  void queries.invalidateQueries({ queryKey: ['tracks'] })
+}
+
+let settling: ReturnType<typeof setTimeout> | undefined
+
+/** Takes changes over wherever they are shown; also for what this page itself has just done. */
+export function tell(queries: QueryClient, changes: readonly Change[]): void {
+  queries.setQueryData<Queue>(keys.queue, (queue) => (queue ? applyChanges(queue, changes) : queue))
+  for (const [key, tracks] of queries.getQueriesData<readonly Download[]>({ queryKey: ['tracks'] })) {
+    if (tracks) queries.setQueryData(key, patchedTracks(tracks, Number(key[1]), changes))
+  }
+  let isElsewhere = false
+  for (const [key, page] of queries.getQueriesData<DownloadPage>({ queryKey: keys.history })) {
+    if (!page) continue
+    const downloads = patched(page.downloads, changes)
+    isElsewhere ||= changes.some(
+      (change) =>
+        change.kind === 'download' &&
+        change.download.parent_id === null &&
+        !downloads.some((each) => each.id === change.download.id),
+    )
+    if (downloads.length < page.downloads.length) isElsewhere = true
+    if (downloads !== page.downloads) queries.setQueryData(key, { ...page, downloads })
+  }
+  if (!isElsewhere || settling) return
+  settling = setTimeout(() => {
+    settling = undefined
+    void queries.invalidateQueries({ queryKey: keys.history })
+  }, SETTLE)
+}
+
+/** The live queue. Whoever shows it waits for the connection, so that nothing falls between list and events. */
+export function useQueue() {
+  const queries = useQueryClient()
+  const state = useConnection()
+  return useQuery({
+    queryKey: keys.queue,
+    queryFn: () => catchUp(queries),
+    enabled: state !== 'connecting',
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: Number.POSITIVE_INFINITY,
+  })
+}
+
+/** One call for most people; where the list is longer than a page, also all that is still active. */
+async function catchUp(queries: QueryClient): Promise<Queue> {
+  const now = () => queries.getQueryData<Queue>(keys.queue) ?? EMPTY
+  const known = new Set(now().downloads.keys())
+  const first = await list(1)
+  const listed = [...first.downloads]
+  if (first.pages > 1)
+    for (const status of ['in-progress', 'pending'] as const) listed.push(...(await listAll({ status })))
+  return applyList(now(), listed, { isComplete: true, known })
+}
+
+function list(page: number, query: { status?: Status; parent_id?: number } = {}): Promise<DownloadPage> {
+  return ask(client.GET('/api/downloads', { params: { query: { page, per_page: PER_PAGE, ...query } } }))
+}
+
+async function listAll(query: { status?: Status; parent_id?: number }): Promise<Download[]> {
+  const all: Download[] = []
+  for (let page = 1, pages = 1; page <= Math.min(pages, MOST_PAGES); page += 1) {
+    const answer = await list(page, query)
+    pages = answer.pages
+    all.push(...answer.downloads)
+  }
+  return all
+}
+
+/** The tracks of a collection, in its order. */
+export async function fetchTracks(parentId: number): Promise<readonly Download[]> {
+  const all = new Map((await listAll({ parent_id: parentId })).map((each) => [each.id, each]))
+  return [...all.values()].sort((one, other) => one.id - other.id)
+}
+
+/** The tracks of those collections that a list shows unfolded; undefined while they are on their way. */
+export function useUnfolded(ids: readonly number[]): ReadonlyMap<number, readonly Download[] | undefined> {
+  return useQueries({
+    queries: ids.map((id) => ({
+      queryKey: keys.tracks(id),
+      queryFn: () => fetchTracks(id),
+      staleTime: 60_000,
+    })),
+    combine: (results) => new Map(results.map((result, index) => [ids[index] ?? 0, result.data])),
+  })
+}

@@ -1,0 +1,58 @@
+import './styles'
+import { MantineProvider } from '@mantine/core'
+import { Notifications } from '@mantine/notifications'
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { setNonce } from 'get-nonce'
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { Router } from 'wouter'
+import { App } from './App'
+import { ApiError } from './api/client'
+import { base } from './api/prefix'
+import { session } from './session/session'
+import { Boundary } from './shell/Boundary'
+import { theme, variables } from './theme'
+
+// The service made it for this one answer; style sheets that come later carry it, and no others are taken.
+const nonce = document.querySelector<HTMLMetaElement>('meta[property=csp-nonce]')?.nonce ?? ''
+setNonce(nonce)
+
+const MOST_TRIES = 3
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 20_000,
+      retry: (failures, error) =>
+        failures < MOST_TRIES && (!(error instanceof ApiError) || error.status === 0 || error.status >= 500),
+    },
+  },
+})
+
+// Nobody sees what somebody else has loaded. A session that merely ended comes back to what it left.
+session.subscribe(() => {
+  if (!session.token() && session.ending() === 'left') queries.clear()
+})
+
+const root = document.getElementById('root')
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      <MantineProvider
+        theme={theme}
+        cssVariablesResolver={variables}
+        defaultColorScheme="auto"
+        getStyleNonce={() => nonce}
+      >
+        <QueryClientProvider client={queries}>
+          <Notifications position="top-right" limit={4} containerWidth={380} />
+          <Boundary>
+            <Router base={base}>
+              <App />
+            </Router>
+          </Boundary>
+        </QueryClientProvider>
+      </MantineProvider>
+    </StrictMode>,
+  )
+}

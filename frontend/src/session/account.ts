@@ -1,0 +1,31 @@
+/** Signing in and out, and who one is. */
+
+import { type QueryClient, useQuery } from '@tanstack/react-query'
+import { ask, client, type User } from '../api/client'
+import { draft } from './draft'
+import { session, useSession } from './session'
+
+export async function signIn(username: string, password: string): Promise<void> {
+  const body = { username, password } as never // the document offers the same as a form
+  const token = await ask(client.POST('/auth/login', { body }))
+  session.begin(token.access_token, token.expires_in)
+}
+
+/** Ends the session here at once; the service is told on the way out, and a token it misses ends by itself. */
+export async function signOut(queries: QueryClient): Promise<void> {
+  const farewell = ask(client.POST('/auth/logout')).catch(() => {})
+  await Promise.race([farewell, new Promise((resolve) => setTimeout(resolve, 2_000))])
+  draft.write('')
+  session.leave()
+  queries.clear()
+}
+
+export function useMe() {
+  const current = useSession()
+  return useQuery<User>({
+    queryKey: ['me'],
+    queryFn: () => ask(client.GET('/auth/me')),
+    enabled: current !== null,
+    staleTime: 60_000,
+  })
+}

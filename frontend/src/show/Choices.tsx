@@ -1,0 +1,27 @@
+import '@mantine/core/styles/Popover.css'
+import '@mantine/core/styles/Menu.css'
+import { Menu } from '@mantine/core'
+import type { ReactNode } from 'react'
+
+export interface Choice {
+  label: string
+  icon: ReactNode
+  isGrave?: boolean
+  onChoose: () => void
+}
+
+/** A menu behind a button. */
+export default function Choices({ children, choices }: { children: ReactNode; choices: readonly Choice[] }) {
+  return (
+    <Menu position="bottom-end" shadow="md" width={220} withinPortal>
+      <Menu.Target>{children}</Menu.Target>
+      <Menu.Dropdown>
+        {choices.map(({ label, icon, isGrave, onChoose }) => (
+          <Menu.Item key={label} leftSection={icon} onClick={onChoose} {...(isGrave ? { color: 'red' } : {})}>
+            {label}
+          </Menu.Item>
+        ))}
+      </Menu.Dropdown>
+    </Menu>
+  )
+}

@@ -1,0 +1,68 @@
+import { ActionIcon } from '@mantine/core'
+import { texts } from '../texts'
+import { count } from './format'
+import { IconChevronLeft, IconChevronRight } from './icons'
+import styles from './Pages.module.css'
+
+/** Leads through the pages of a list; nothing where there is only one. */
+export function Pages({
+  page,
+  pages,
+  onPage,
+}: {
+  page: number
+  pages: number
+  onPage: (page: number) => void
+}) {
+  if (pages <= 1) return null
+  return (
+    <nav className={styles.pages} aria-label={texts.history.pages}>
+      <ActionIcon
+        variant="default"
+        size="lg"
+        aria-label={texts.history.previous}
+        disabled={page <= 1}
+        onClick={() => onPage(page - 1)}
+      >
+        <IconChevronLeft aria-hidden size={20} />
+      </ActionIcon>
+      {around(page, pages).map((each, index) =>
+        each === null ? (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a gap has nothing else
+          <span key={`gap ${index}`} aria-hidden>
+            …
+          </span>
+        ) : (
+          <button
+            key={each}
+            type="button"
+            className={styles.page}
+            aria-label={texts.history.pageOf(each)}
+            aria-current={each === page ? 'page' : undefined}
+            onClick={() => onPage(each)}
+          >
+            {count(each)}
+          </button>
+        ),
+      )}
+      <ActionIcon
+        variant="default"
+        size="lg"
+        aria-label={texts.history.next}
+        disabled={page >= pages}
+        onClick={() => onPage(page + 1)}
+      >
+        <IconChevronRight aria-hidden size={20} />
+      </ActionIcon>
+    </nav>
+  )
+}
+
+/** The first, the last and those around the current page; null stands for those left out. */
+export function around(page: number, pages: number): (number | null)[] {
+  const near = [1, page - 1, page, page + 1, pages].filter((each) => each >= 1 && each <= pages)
+  const sorted = [...new Set(near)].sort((one, other) => one - other)
+  return sorted.flatMap((each, index) =>
+    index > 0 && each - (sorted[index - 1] ?? 0) > 1 ? [null, each] : [each],
+  )
+}

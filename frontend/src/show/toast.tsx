@@ -1,0 +1,21 @@
+import { notifications } from '@mantine/notifications'
+import { reason } from '../api/client'
+import { texts } from '../texts'
+import { IconCheck, IconX } from './icons'
+
+/** Short words about how something went; screen readers hear them too. */
+export const toast = {
+  done(message: string): void {
+    notifications.show({ message, color: 'teal', icon: <IconCheck aria-hidden size={18} />, autoClose: 4000 })
+  },
+  failed(error: unknown, title: string = texts.errors.title): void {
+    notifications.show({
+      title,
+      message: reason(error),
+      color: 'red',
+      icon: <IconX aria-hidden size={18} />,
+      autoClose: 8000,
+      role: 'alert',
+    })
+  },
+}
