@@ -45,5 +45,5 @@ export default defineConfig({
       '/health': 'http://127.0.0.1:8000',
     },
   },
-  test: { environment: 'happy-dom', include: ['src/**/*.test.ts', 'src/**/*.test.tsx'] },
+  test: { environment: 'node', pool: 'threads', include: ['src/**/*.test.ts'] },
 })

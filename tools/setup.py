@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import music_servers
+import debian
+import frontend
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKEND = ROOT / "backend"
@@ -28,9 +29,13 @@ def main() -> int:
     installed = STAMP.read_text(encoding="utf-8") if STAMP.exists() else ""
     is_done = installed == wanted["dev"] or (installed == wanted["run"] and not dev)
     status = 0 if is_done else _install(dev=dev, stamp=wanted["dev" if dev else "run"])
-    if dev and status == 0:
-        music_servers.provide(VENV / "debian")
-    return status
+    if status != 0:
+        return status
+    has_page = frontend.provide(VENV, dev=dev)
+    if dev:
+        debian.provide(VENV / "debian")
+    # Without its page the service runs all the same; tests don't.
+    return 0 if has_page or not dev else 1
 
 
 def _requirements(name: str) -> Path:

@@ -7,6 +7,7 @@ import { draft } from './session/draft'
 import { RegisterPage } from './session/RegisterPage'
 import { SignInPage } from './session/SignInPage'
 import { useSession } from './session/session'
+import { nextOf } from './session/way'
 import { MissingPage } from './shell/MissingPage'
 import { Shell } from './shell/Shell'
 
@@ -60,10 +61,4 @@ export function App() {
       </Suspense>
     </Shell>
   )
-}
-
-/** Where to go after signing in: only ever an address of this page. */
-export function nextOf(search: string): string {
-  const next = new URLSearchParams(search).get('next') ?? '/'
-  return /^\/(?![/\\])/.test(next) ? next : '/'
 }

@@ -45,7 +45,7 @@ if (root) {
         getStyleNonce={() => nonce}
       >
         <QueryClientProvider client={queries}>
-          <Notifications position="top-right" limit={4} containerWidth={380} />
+          <Notifications position="bottom-right" limit={4} containerWidth={380} />
           <Boundary>
             <Router base={base}>
               <App />

@@ -1,4 +1,4 @@
-"""How the music servers get there: `tools/music_servers.py`, as the setup calls it."""
+"""How the programs for tests get there: `tools/debian.py`, as the setup calls it."""
 
 import subprocess
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 TOOLS = Path(__file__).resolve().parents[3] / "tools"
 # Only what a test puts on the PATH counts as the system's.
 PROVIDE = """
-import pathlib, sys, music_servers
-music_servers.SYSTEM_FOLDERS = ()
-sys.exit(not music_servers.provide(pathlib.Path(sys.argv[1])))
+import pathlib, sys, debian
+debian.SYSTEM_FOLDERS = ()
+sys.exit(not debian.provide(pathlib.Path(sys.argv[1])))
 """
 
 
@@ -27,8 +27,8 @@ def put_program(file: Path, script: str = "#!/bin/sh\n") -> None:
     file.chmod(0o755)
 
 
-def test_nothing_is_fetched_where_the_system_has_the_servers(tmp_path: Path) -> None:
-    for name in ("mpd", "minidlnad", "apt-get", "dpkg-deb"):
+def test_nothing_is_fetched_where_the_system_has_the_programs(tmp_path: Path) -> None:
+    for name in ("mpd", "minidlnad", "chromium", "apt-get", "dpkg-deb"):
         put_program(tmp_path / "bin" / name)
     done = provide(tmp_path / "debian", path=tmp_path / "bin")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -36,7 +36,7 @@ def test_nothing_is_fetched_where_the_system_has_the_servers(tmp_path: Path) -> 
 
 
 def test_nothing_is_fetched_twice(tmp_path: Path) -> None:
-    for name in ("mpd", "minidlnad"):
+    for name in ("mpd", "minidlnad", "chromium"):
         put_program(tmp_path / "debian" / "bin" / name)
     done = provide(tmp_path / "debian", path=tmp_path / "nothing")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -45,7 +45,7 @@ def test_nothing_is_fetched_twice(tmp_path: Path) -> None:
 def test_a_system_without_apt_is_told_what_to_install(tmp_path: Path) -> None:
     done = provide(tmp_path / "debian", path=tmp_path / "nothing")
     assert done.returncode == 1
-    assert done.stderr.startswith("setup: The music servers for tests come from Debian")
+    assert done.stderr.startswith("setup: The programs for tests come from Debian")
     assert "mpd" in done.stderr
     assert done.stderr.count("\n") == 1
 

@@ -3,8 +3,8 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { type AuditEntry, ask, client } from '../api/client'
 import { RowsSkeleton } from '../download/Rows'
+import { instant } from '../show/format'
 import { IconListDetails } from '../show/icons'
-import { Moment } from '../show/Moment'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
 import { texts } from '../texts'
@@ -125,7 +125,7 @@ function Entries({ entries }: { entries: AuditEntry[] }) {
         {entries.map((entry) => (
           <tr key={entry.id}>
             <td data-label={words.when}>
-              <Moment at={entry.created_at} />
+              <time dateTime={entry.created_at}>{instant(entry.created_at)}</time>
             </td>
             <td data-label={words.who}>
               {entry.username ?? (entry.ip_address ? words.nobody : words.service)}

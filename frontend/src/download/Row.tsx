@@ -33,7 +33,7 @@ export interface RowProps {
   isUnfolded: boolean
   isDetailed: boolean
   owner?: string | undefined
-  onFold: (id: number) => void
+  onFold: ((id: number) => void) | null
   onDetails: (id: number) => void
   onRemove: (download: Download) => void
 }
@@ -61,7 +61,7 @@ export const Row = memo(function Row({
         {isTrack && <span className={styles.number}>{download.track_number ?? ''}</span>}
         <Picture download={download} name={name} actions={actions} />
         <div className={styles.words}>
-          {isCollection ? (
+          {isCollection && onFold ? (
             <UnstyledButton
               className={styles.fold}
               aria-expanded={isUnfolded}
@@ -97,12 +97,6 @@ export const Row = memo(function Row({
               transitionDuration={400}
             />
           )}
-          {download.error_message && download.status !== 'completed' && (
-            <div className={styles.error}>{download.error_message}</div>
-          )}
-          {download.status === 'failed' && download.error_code && (
-            <div className={styles.advice}>{texts.advice[download.error_code]}</div>
-          )}
         </div>
         {actions && (
           <Buttons
@@ -127,6 +121,14 @@ export const Row = memo(function Row({
           </ActionIcon>
         )}
       </div>
+      {download.error_message && download.status !== 'completed' && (
+        <div className={styles.why}>
+          <div className={styles.error}>{download.error_message}</div>
+          {download.status === 'failed' && download.error_code && (
+            <div className={styles.advice}>{texts.advice[download.error_code]}</div>
+          )}
+        </div>
+      )}
       {isDetailed && <Details download={download} />}
     </div>
   )

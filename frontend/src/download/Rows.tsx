@@ -59,13 +59,9 @@ export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: Ro
     getItemKey: (index) => items[index]?.key ?? index,
   })
 
-  const onFold = useCallback(
-    (id: number) => {
-      if (canUnfold)
-        setUnfolded((now) => (now.includes(id) ? now.filter((each) => each !== id) : [...now, id]))
-    },
-    [canUnfold],
-  )
+  const onFold = useCallback((id: number) => {
+    setUnfolded((now) => (now.includes(id) ? now.filter((each) => each !== id) : [...now, id]))
+  }, [])
   const onDetails = useCallback((id: number) => {
     setDetailed((now) => {
       const next = new Set(now)
@@ -103,7 +99,7 @@ export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: Ro
                   isUnfolded={unfolded.includes(item.download.id)}
                   isDetailed={detailed.has(item.download.id)}
                   owner={ownerOf?.(item.download)}
-                  onFold={onFold}
+                  onFold={canUnfold ? onFold : null}
                   onDetails={onDetails}
                   onRemove={setRemoving}
                 />

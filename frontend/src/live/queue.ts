@@ -4,7 +4,7 @@
  */
 
 import type { Download, Status } from '../api/client'
-import type { ServerEvent } from '../api/events'
+import type { ServerEvent } from '../api/sse'
 
 export interface Queue {
   readonly downloads: ReadonlyMap<number, Download>

@@ -23,7 +23,7 @@ export function Shell({ children }: { children: ReactNode }) {
   useShortcuts()
   const hasPlayer = currentTrack(usePlayer()) !== undefined
   return (
-    <div className={styles.shell} data-player={hasPlayer || undefined}>
+    <div className={styles.shell} data-shell={hasPlayer ? 'player' : 'quiet'}>
       <a className={styles.skip} href="#content">
         {texts.skip}
       </a>

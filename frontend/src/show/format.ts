@@ -3,7 +3,7 @@
 const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const
 const STEP = 1000
 
-const locale = (): string | undefined => navigator.language || undefined
+const locale = (): string | undefined => globalThis.navigator?.language
 
 /** 734003 becomes "734 kB", 5300000 "5.3 MB". */
 export function size(bytes: number): string {
@@ -42,6 +42,11 @@ export function wait(seconds: number): string {
   return new Intl.NumberFormat(locale(), { style: 'unit', unit: String(unit), unitDisplay: 'short' }).format(
     Math.max(1, Math.ceil(Number(value))),
   )
+}
+
+/** A moment to the second, as logs have it. */
+export function instant(iso: string): string {
+  return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(iso))
 }
 
 /** A moment in full: "25 Nov 2026, 09:12". */

@@ -59,10 +59,9 @@ function ofCollection(download: Download): Said {
   }
   const whole = completed === total ? item.collectionDone(total) : item.collection(completed, total)
   if (download.status === 'completed') return { parts: [whole, ...lost], tone: lost.length ? 'bad' : 'quiet' }
-  return {
-    parts: [item.status[download.status], whole, ...lost],
-    tone: download.status === 'failed' ? 'bad' : 'quiet',
-  }
+  // What failed of it is told by the service's own sentence, right below.
+  if (download.status === 'failed') return { parts: [completed ? whole : item.status.failed], tone: 'bad' }
+  return { parts: [item.status[download.status], whole, ...lost], tone: 'quiet' }
 }
 
 /** "Opus · 160 kbit/s · 3:07 · 5.3 MB", as far as it is known. */

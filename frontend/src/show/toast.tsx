@@ -6,7 +6,13 @@ import { IconCheck, IconX } from './icons'
 /** Short words about how something went; screen readers hear them too. */
 export const toast = {
   done(message: string): void {
-    notifications.show({ message, color: 'teal', icon: <IconCheck aria-hidden size={18} />, autoClose: 4000 })
+    notifications.show({
+      message,
+      color: 'teal',
+      icon: <IconCheck aria-hidden size={18} />,
+      autoClose: 4000,
+      role: 'status',
+    })
   },
   failed(error: unknown, title: string = texts.errors.title): void {
     notifications.show({

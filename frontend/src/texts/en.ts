@@ -75,7 +75,7 @@ export const en = {
     page: 'Download',
     box: 'Links to download',
     placeholder: 'Paste a link to a track, album or playlist',
-    hint: 'Enter adds them, Shift+Enter starts a new line.',
+    hint: 'Enter adds them, Shift+Enter starts a new line, / brings you here.',
     several: (count: number): string => `${n(count, 'link', 'links')}`,
     format: 'Format',
     formats: {

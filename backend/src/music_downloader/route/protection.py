@@ -5,8 +5,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # JSON, audio and pictures have no business in running anything.
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-# The interactive documentation runs what we serve ourselves, and nothing that stands in the page. Swagger UI
-# puts style sheets in as it goes, and its icons as data. The page for people has a stricter policy of its own.
+# The interactive documentation runs what we serve ourselves, and nothing that stands in it. Swagger UI puts
+# style sheets in as it goes, and its icons as data. The page for people has a stricter policy of its own.
 _DOCUMENTATION = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

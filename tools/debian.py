@@ -1,4 +1,6 @@
-"""Have the music servers that the tests ask: the system's own, or else Debian's, unpacked into a folder.
+"""Have the programs that the tests ask: the system's own, or else Debian's, unpacked into a folder.
+
+They are two music servers and a browser.
 
 Nothing on the machine changes: apt only fetches, into that folder. No package is installed, no account made
 and no service started, so it goes the same way for root and for anybody else.
@@ -11,13 +13,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-PACKAGES = {"mpd": "mpd", "minidlnad": "minidlna"}  # the program, and Debian's package of it
+# The program, and Debian's package of it.
+PACKAGES = {"mpd": "mpd", "minidlnad": "minidlna", "chromium": "chromium"}
+# Where it lies, if not on the usual paths; the browser's own start script wants to be installed.
+_PLACES = {"chromium": "usr/lib/chromium/chromium"}
+_ASKS_VERSION = {"chromium": "--version"}
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on everybody's PATH
-_LONGEST = {"update": 180, "install": 300, "unpack": 60, "start": 20}  # seconds
+_LONGEST = {"update": 180, "install": 600, "unpack": 120, "start": 30}  # seconds
 _WRAPPER = """#!/bin/sh
 # Starts the unpacked program with the libraries unpacked beside it.
 here=$(dirname "$(dirname "$(readlink -f "$0")")")
 export LD_LIBRARY_PATH="{libraries}"
+if [ -d "$here/etc/fonts" ]; then export FONTCONFIG_SYSROOT="$here"; fi
 exec "$here/{program}" "$@"
 """
 
@@ -31,7 +38,7 @@ def provide(folder: Path) -> bool:
     try:
         fault = _fetch(missing, folder)
     except OSError as error:
-        fault = f"The music servers for tests can't be unpacked: {error}."
+        fault = f"The programs for tests can't be unpacked: {error}."
     if fault:
         packages = " ".join(PACKAGES[name] for name in missing)
         print(
@@ -46,13 +53,13 @@ def _fetch(names: list[str], folder: Path) -> str:
     """Unpack the programs and all that they need and the system lacks; '', or what went wrong."""
     apt, unpack = shutil.which("apt-get"), shutil.which("dpkg-deb")
     if apt is None or unpack is None:
-        return "The music servers for tests come from Debian, and this is another system."
+        return "The programs for tests come from Debian, and this is another system."
     print(f"Fetching {' and '.join(names)} into {folder} ...", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="debian-", dir=folder.parent) as temporary:
         work, new = Path(temporary), Path(temporary) / "new"
         if not _download(apt, [PACKAGES[name] for name in names], work):
-            return "apt could not fetch the music servers for tests."
+            return "apt could not fetch the programs for tests."
         for package in sorted((work / "archives").glob("*.deb")):
             if not _runs([unpack, "-x", str(package), str(new)], "unpack"):
                 return f"{package.name} could not be unpacked."
@@ -89,7 +96,8 @@ def _download(apt: str, packages: list[str], work: Path) -> bool:
 
 def _wrap(name: str, root: Path) -> bool:
     """Write `bin/NAME`, and see that it starts."""
-    program = next((p for p in (Path("usr/bin", name), Path("usr/sbin", name)) if (root / p).exists()), None)
+    places = (Path(_PLACES.get(name, f"usr/bin/{name}")), Path("usr/sbin", name))
+    program = next((place for place in places if (root / place).exists()), None)
     if program is None:
         return False
     libraries = sorted(
@@ -100,7 +108,7 @@ def _wrap(name: str, root: Path) -> bool:
     path = ":".join(f"$here/{folder}" for folder in libraries)
     wrapper.write_text(_WRAPPER.format(libraries=path, program=program), encoding="utf-8")
     wrapper.chmod(0o755)
-    return _runs([str(wrapper), "-V"], "start")
+    return _runs([str(wrapper), _ASKS_VERSION.get(name, "-V")], "start")
 
 
 def _libraries(place: Path) -> list[Path]:

@@ -1,0 +1,140 @@
+"""How the page behaves towards people: for everybody, on every screen, and when things go wrong."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.async_api import expect
+from tests import media
+from tests.page.browsing import PHONE, Visitor, call
+from tests.page.conftest import Visit
+from tests.source import Source
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PAGES = ("", "history", "account", "admin/health", "admin/users", "admin/downloads", "admin/audit")
+FIRST_LOAD_LIMIT = 200_000
+ROWS = 500
+
+
+async def test_no_page_has_a_grave_fault_for_people_who_cannot_see_or_use_a_mouse(
+    visit: Visit, sources: Source
+) -> None:
+    faults = []
+    for scheme, screen in (("light", {}), ("dark", PHONE)):
+        outside = await visit(None, color_scheme=scheme, **screen)
+        for path, ready in (("sign-in", "Sign in"), ("register", "Create account")):
+            await outside.open(path)
+            await expect(outside.button(ready)).to_be_visible()
+            faults += await outside.grave_faults()
+        visitor = await visit("admin", color_scheme=scheme, **screen)
+        await visitor.open()
+        song = sources.file("/axe.mp3", media.make("mp3", title="For Everybody", artist="All"))
+        await visitor.submit(song, sources.status("/axe-gone.mp3", 404))
+        await expect(visitor.row("axe-gone.mp3")).to_contain_text("Open the link", timeout=30_000)
+        await visitor.button("Play For Everybody").first.click()
+        for path in PAGES:
+            await visitor.page.evaluate(f"history.pushState(null, '', '/ui/{path}')")
+            await _is_ready(visitor, path)
+            faults += await visitor.grave_faults()
+            assert await visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        await visitor.open()
+        await visitor.button("More about For Everybody").first.click()
+        await visitor.page.get_by_role("menuitem", name="Remove …").click()
+        await expect(visitor.page.get_by_role("dialog")).to_be_visible()
+        faults += await visitor.grave_faults()
+    assert faults == []
+
+
+async def _is_ready(visitor: Visitor, path: str) -> None:
+    words = {"": "Finished lately", "admin/health": "Queue and worker", "admin/users": "Last sign-in"}
+    words |= {"account": "Change your password", "admin/audit": "Outcome"}
+    await expect(visitor.page.get_by_text(words.get(path, "For Everybody")).first).to_be_attached()
+    await expect(visitor.page.get_by_label("Loading …")).to_have_count(0)
+
+
+async def test_the_keyboard_leads_everywhere(visit: Visit, sources: Source) -> None:
+    visitor = await visit("typist")
+    page = visitor.page
+    await visitor.open("history")
+    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await page.keyboard.press("/")
+    box = page.get_by_label("Links to download")
+    await expect(box).to_be_focused()
+    await page.keyboard.type(sources.status("/typed.mp3", 404))
+    await page.keyboard.press("Enter")
+    row = visitor.row("typed.mp3")
+    await expect(row).to_contain_text("Open the link", timeout=30_000)
+    await row.get_by_role("button", name="More about").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("menuitem", name="Details")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(row.get_by_role("button", name="More about")).to_be_focused()
+    await page.goto("/ui/")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+async def test_a_lost_connection_is_told_and_made_up_for(visit: Visit, sources: Source) -> None:
+    visitor = await visit("commuter")
+    page = visitor.page
+    await visitor.open()
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    url = sources.file("/tunnel.mp3", media.make("mp3", title="Through the Tunnel", artist="Rail"))
+    await visitor.context.set_offline(True)  # the open stream goes on; so let it end, too
+    session = call(visitor.address, visitor.token, "POST", "/api/download", url=url)
+    await page.evaluate("window.dispatchEvent(new Event('offline'))")
+    await expect(page.get_by_text("Connection lost")).to_be_visible(timeout=20_000)
+    await visitor.context.set_offline(False)
+    await expect(visitor.row("Through the Tunnel")).to_contain_text("Rail", timeout=30_000)
+    await expect(page.get_by_text("Connection lost")).to_have_count(0)
+    assert session["id"]
+
+
+async def test_five_hundred_rows_are_as_quick_as_five(visit: Visit) -> None:
+    visitor = await visit("hoarder")
+    page = visitor.page
+
+    async def crowd(route: Any) -> None:
+        first = int(dict(part.split("=") for part in route.request.url.split("?")[1].split("&"))["page"])
+        ids = range(ROWS - (first - 1) * 100, ROWS - first * 100, -1)
+        body = {"downloads": [_waiting(id_) for id_ in ids], "total": ROWS, "page": first, "per_page": 100}
+        await route.fulfill(content_type="application/json", body=json.dumps({**body, "pages": ROWS // 100}))
+
+    await page.route("**/api/downloads?*", crowd)
+    await visitor.open()
+    await expect(page.get_by_role("link", name="Download").filter(has_text=str(ROWS))).to_be_visible()
+    assert await page.get_by_role("listitem").count() < 40
+    box = page.get_by_label("Links to download")
+    await box.press_sequentially("https://a.example/", delay=0)
+    await expect(box).to_have_value("https://a.example/")
+    await page.mouse.wheel(0, 20_000)
+    await expect(page.get_by_text("Song 250", exact=True)).to_be_visible()
+    assert await page.get_by_role("listitem").count() < 40
+
+
+def _waiting(id_: int) -> dict[str, Any]:
+    nothing = ("parent_id", "artist", "album", "album_artist", "track_number", "duration", "codec")
+    nothing += ("bitrate", "file_path", "file_size", "progress", "items", "error_code", "error_message")
+    nothing += ("started_at", "completed_at")
+    facts = {"url": f"https://a.example/{id_}", "kind": "track", "status": "pending", "title": f"Song {id_}"}
+    times = {"created_at": "2026-11-25T08:00:00Z", "updated_at": "2026-11-25T08:00:00Z"}
+    return {"id": id_, "format": "best", "attempts": 0, **dict.fromkeys(nothing), **facts, **times}
+
+
+async def test_the_first_load_is_small_and_history_and_administration_come_when_opened(visit: Visit) -> None:
+    visitor = await visit("thrifty")
+    sizes: dict[str, int] = {}
+
+    async def note(response: Any) -> None:
+        if "/ui/" in response.url:
+            sizes[response.url] = (await response.request.sizes())["responseBodySize"]
+
+    visitor.page.on("response", note)
+    await visitor.open()
+    await expect(visitor.page.get_by_text("Nothing in the queue")).to_be_visible()
+    scripts = [url for url in sizes if url.endswith(".js")]
+    assert sum(sizes.values()) < FIRST_LOAD_LIMIT
+    assert not [url for url in scripts if "History" in url or "Admin" in url or "Account" in url]
+    await visitor.page.get_by_role("link", name="History").click()
+    await expect(visitor.page.get_by_text("Nothing here yet")).to_be_visible()
+    assert [url for url in sizes if "HistoryPage" in url]

@@ -1,0 +1,94 @@
+"""Sessions in the page: their end, their renewal, and what administrators do to others'."""
+
+import pytest
+from playwright.async_api import expect
+from tests.page.browsing import SECRET, account, call
+from tests.page.conftest import Visit
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_session_that_ends_leads_to_the_sign_in_page_and_back_with_all_that_was_typed(
+    visit: Visit,
+) -> None:
+    visitor = await visit("sleeper")
+    page = visitor.page
+    await visitor.open()
+    await page.get_by_label("Links to download").fill("https://source.example/half-typed")
+    await page.get_by_role("link", name="History").click()
+    await page.get_by_label("Status").select_option("failed")
+    await expect(page.get_by_text("Nothing matches")).to_be_visible()
+    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    call(visitor.address, visitor.token, "POST", "/auth/logout")  # somewhere else
+    await expect(page.get_by_text("Your session has ended")).to_be_visible()
+    await visitor.fill_sign_in("sleeper", "not the right one")
+    await expect(page.get_by_role("alert")).to_contain_text("The username or the password is wrong.")
+    await visitor.fill_sign_in("sleeper")
+    await expect(page.get_by_role("heading", name="History")).to_be_visible()
+    assert page.url.endswith("/ui/history?status=failed")
+    await page.get_by_role("link", name="Download").click()
+    await expect(page.get_by_label("Links to download")).to_have_value("https://source.example/half-typed")
+
+
+async def test_a_session_about_to_end_is_told_and_prolonged_with_the_password(visit: Visit) -> None:
+    visitor = await visit("stayer", seconds=100)
+    await visitor.open()
+    warning = visitor.page.get_by_role("alert").filter(has_text="Your session ends in")
+    await warning.get_by_label("Password", exact=True).fill(SECRET)
+    await warning.get_by_role("button", name="Stay signed in").click()
+    await expect(visitor.page.get_by_text("You stay signed in.")).to_be_visible()
+    await expect(warning).to_have_count(0)
+
+
+async def test_signing_out_everywhere_ends_the_other_browsers_session_too(visit: Visit) -> None:
+    here, there = await visit("homebody"), await visit("homebody")
+    await there.open("history")
+    await expect(there.page.get_by_text("Live", exact=True)).to_be_visible()
+    await here.open("account")
+    form = here.page.get_by_label("Your password")
+    await form.fill("not the right one")
+    await form.press("Enter")
+    await expect(here.page.get_by_text("The current password is wrong.")).to_be_visible()
+    await form.fill(SECRET)
+    await form.press("Enter")
+    await expect(here.page.get_by_text("You have signed out.")).to_be_visible()
+    await expect(there.page.get_by_text("Your session has ended")).to_be_visible()
+
+
+async def test_a_changed_password_keeps_this_session_alone(visit: Visit) -> None:
+    visitor = await visit("changer")
+    await visitor.open("account")
+    await visitor.page.get_by_label("Current password").fill(SECRET)
+    await visitor.page.get_by_label("New password").fill("another horse entirely")
+    await visitor.button("Change password").click()
+    await expect(visitor.page.get_by_text("Your password is changed")).to_be_visible()
+    await visitor.page.get_by_role("link", name="History").click()
+    await expect(visitor.page.get_by_text("Nothing here yet")).to_be_visible()
+    account(visitor.address, "changer", secret="another horse entirely")
+
+
+async def test_administrators_see_health_and_accounts_and_keep_somebody_out(visit: Visit) -> None:
+    member, admin = await visit("member"), await visit("admin")
+    await member.open("admin")
+    await expect(member.page.get_by_text("Only administrators may look at this.")).to_be_visible()
+    await expect(member.page.get_by_role("link", name="Administration")).to_have_count(0)
+
+    page = admin.page
+    await admin.open("admin")
+    await expect(page.get_by_text("Everything works")).to_be_visible()
+    await expect(page.get_by_role("img", name="on a scale from 1 GB to 10 TB")).to_be_visible()
+    await page.get_by_role("link", name="Users").click()
+    switch = page.get_by_role("switch", name="member is active")
+    await switch.click(force=True)
+    await page.get_by_role("dialog").get_by_role("button", name="Deactivate").click()
+    await expect(switch).not_to_be_checked()
+    await expect(member.page.get_by_text("Your session has ended")).to_be_visible()
+    await member.fill_sign_in("member")
+    await expect(member.page.get_by_role("alert")).to_contain_text("This account has been deactivated")
+
+    await page.get_by_role("link", name="Audit log").click()
+    await page.get_by_label("Action").select_option("user.deactivate")
+    await expect(page.get_by_role("row").filter(has_text="Account deactivated")).to_have_count(1)
+    await page.get_by_role("link", name="All downloads").click()
+    await page.get_by_label("User").select_option(label="member")
+    await expect(page.get_by_text("Nobody has such a download.")).to_be_visible()

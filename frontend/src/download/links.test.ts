@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import { added, linesWithoutLink, linksIn, shared } from './links'
+
+describe('links in a text', () => {
+  it('are found among words, once each and in order', () => {
+    const text = 'Hear this: https://a.example/one, and\nHTTP://b.example/two\nhttps://a.example/one'
+    expect(linksIn(text)).toEqual(['https://a.example/one', 'HTTP://b.example/two'])
+  })
+
+  it('end before what only ends the sentence', () => {
+    expect(linksIn('(see https://a.example/x(1)).')).toEqual(['https://a.example/x(1)'])
+    expect(linksIn('<https://a.example/?q=1&r=2>!')).toEqual(['https://a.example/?q=1&r=2'])
+  })
+
+  it('are never scripts, files or data', () => {
+    expect(linksIn('javascript:alert(1) file:///etc/passwd data:text/html,x ftp://a.example')).toEqual([])
+  })
+
+  it('leave over the lines that hold none', () => {
+    expect(linesWithoutLink('https://a.example\n\n some words \n')).toEqual(['some words'])
+  })
+})
+
+describe('what is handed over', () => {
+  it('is found where phones put it', () => {
+    expect(shared('title=A+Song&text=Listen%20https%3A%2F%2Fa.example%2F1')).toBe('https://a.example/1')
+    expect(shared('url=https%3A%2F%2Fa.example%2F1&text=https%3A%2F%2Fa.example%2F1')).toBe(
+      'https://a.example/1',
+    )
+    expect(shared('')).toBe('')
+  })
+
+  it('is added to what stands in the box, and nothing twice', () => {
+    expect(added('https://a.example', 'https://b.example https://a.example')).toBe(
+      'https://a.example\nhttps://b.example',
+    )
+    expect(added('', 'https://b.example')).toBe('https://b.example')
+  })
+})
