@@ -1,7 +1,7 @@
 """Build the page out of `frontend/` into the package that serves it; quick if nothing is new.
 
-Node is the machine's own, or else the one that comes as a wheel into `.venv`; nothing else is installed. Every
-package of npm is held to its hash by package-lock.json.
+Node is the machine's own, or else the one that comes as a wheel into `.venv`. Every package of npm is held to
+its hash by package-lock.json.
 """
 
 import hashlib

@@ -43,7 +43,7 @@ async def test_the_whole_way_from_registering_to_hearing_a_track_and_keeping_it(
     player = page.get_by_role("region", name="Player")
     position = player.get_by_role("slider", name="Position")
     await expect(position).to_have_attribute("aria-valuenow", re.compile("[1-9]"))
-    await page.get_by_role("link", name="History").click()
+    await page.get_by_role("link", name="History", exact=True).click()
     await expect(page.get_by_role("heading", name="History")).to_be_focused()
     await position.focus()
     await position.press("ArrowRight")

@@ -15,7 +15,7 @@ async def test_a_session_that_ends_leads_to_the_sign_in_page_and_back_with_all_t
     page = visitor.page
     await visitor.open()
     await page.get_by_label("Links to download").fill("https://source.example/half-typed")
-    await page.get_by_role("link", name="History").click()
+    await page.get_by_role("link", name="History", exact=True).click()
     await page.get_by_label("Status").select_option("failed")
     await expect(page.get_by_text("Nothing matches")).to_be_visible()
     await expect(page.get_by_text("Live", exact=True)).to_be_visible()
@@ -26,7 +26,7 @@ async def test_a_session_that_ends_leads_to_the_sign_in_page_and_back_with_all_t
     await visitor.fill_sign_in("sleeper")
     await expect(page.get_by_role("heading", name="History")).to_be_visible()
     assert page.url.endswith("/ui/history?status=failed")
-    await page.get_by_role("link", name="Download").click()
+    await page.get_by_role("link", name="Download", exact=True).click()
     await expect(page.get_by_label("Links to download")).to_have_value("https://source.example/half-typed")
 
 
@@ -62,7 +62,7 @@ async def test_a_changed_password_keeps_this_session_alone(visit: Visit) -> None
     await visitor.page.get_by_label("New password").fill("another horse entirely")
     await visitor.button("Change password").click()
     await expect(visitor.page.get_by_text("Your password is changed")).to_be_visible()
-    await visitor.page.get_by_role("link", name="History").click()
+    await visitor.page.get_by_role("link", name="History", exact=True).click()
     await expect(visitor.page.get_by_text("Nothing here yet")).to_be_visible()
     account(visitor.address, "changer", secret="another horse entirely")
 

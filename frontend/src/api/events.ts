@@ -16,7 +16,7 @@ export interface Following {
 }
 
 /** Follows the events until the returned function is called, and connects again as often as needed. */
-export function follow(told: Following): { stop: () => void; hurry: () => void } {
+export function follow(told: Following): { stop: () => void; hurry: () => void; breakOff: () => void } {
   const stopping = new AbortController()
   let attempt = new AbortController()
   let wake: () => void = () => {}
@@ -72,5 +72,7 @@ export function follow(told: Following): { stop: () => void; hurry: () => void }
       wake()
     },
     hurry: () => wake(),
+    /** What is open may be dead without knowing it. */
+    breakOff: () => attempt.abort(),
   }
 }

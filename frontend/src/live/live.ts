@@ -95,13 +95,16 @@ export function useLive(): void {
     }
 
     const hurry = () => running?.hurry()
+    const breakOff = () => running?.breakOff()
     setConnection('connecting')
     start()
     document.addEventListener('visibilitychange', look)
     window.addEventListener('online', hurry)
+    window.addEventListener('offline', breakOff)
     return () => {
       document.removeEventListener('visibilitychange', look)
       window.removeEventListener('online', hurry)
+      window.removeEventListener('offline', breakOff)
       clearTimeout(timer)
       clearTimeout(hidden)
       running?.stop()

@@ -10,6 +10,7 @@ export const toast = {
       message,
       color: 'teal',
       icon: <IconCheck aria-hidden size={18} />,
+      closeButtonProps: { 'aria-label': texts.common.close },
       autoClose: 4000,
       role: 'status',
     })
@@ -20,6 +21,7 @@ export const toast = {
       message: reason(error),
       color: 'red',
       icon: <IconX aria-hidden size={18} />,
+      closeButtonProps: { 'aria-label': texts.common.close },
       autoClose: 8000,
       role: 'alert',
     })
