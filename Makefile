@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test crash lint bench load lock audit licences clean
+.PHONY: help setup run demo test crash lint bench load client screenshots lock audit licences clean
 
 help: ## Show this list
 	@echo "NAS Music Downloader"; echo
@@ -36,6 +36,14 @@ load: ## Two hundred people at once beside running downloads, for two minutes
 	@$(PYTHON) tools/setup.py --dev
 	@exec $(BIN)/python tools/load.py $(LOAD)
 
+client: ## Generate the page's client anew, after a change of the API
+	@$(PYTHON) tools/setup.py --dev
+	@exec $(BIN)/python tools/client.py
+
+screenshots: ## Take the pictures in docs/screenshots anew: every page, light and dark, desk and phone
+	@$(PYTHON) tools/setup.py --dev
+	@exec $(BIN)/python tools/screenshots.py
+
 lock: ## Lock the dependencies anew and export them (needs poetry and poetry-plugin-export)
 	@sh tools/lock.sh
 
@@ -46,6 +54,6 @@ licences: ## Write docs/licences.md: what the service runs with, and under which
 	@$(PYTHON) tools/setup.py --dev
 	@exec $(BIN)/python tools/licences.py
 
-clean: ## Remove .venv and caches; music and data stay
-	rm -rf .venv .audit .mypy_cache .pytest_cache .ruff_cache .coverage*
+clean: ## Remove .venv, the built page and caches; music and data stay
+	rm -rf .venv .audit frontend/node_modules backend/src/music_downloader/static .mypy_cache .pytest_cache .ruff_cache .coverage*
 	find backend tools -name __pycache__ -type d -prune -exec rm -rf {} +

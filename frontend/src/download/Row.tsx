@@ -1,5 +1,5 @@
 import { ActionIcon, Progress, UnstyledButton } from '@mantine/core'
-import { lazy, memo, Suspense } from 'react'
+import { memo } from 'react'
 import type { Download } from '../api/client'
 import { isActive } from '../live/queue'
 import { player, usePlaying } from '../player/player'
@@ -18,13 +18,12 @@ import {
   IconTrash,
   IconX,
 } from '../show/icons'
+import { MenuButton } from '../show/MenuButton'
 import { stateOf } from '../show/state'
 import { texts } from '../texts'
 import type { Actions } from './actions'
 import { Details } from './Details'
 import styles from './Row.module.css'
-
-const Choices = lazy(() => import('../show/Choices'))
 
 export interface RowProps {
   download: Download
@@ -210,9 +209,7 @@ function Buttons({ download, name, actions, isDetailed, onDetails, onRemove }: B
           <IconRefresh aria-hidden size={20} />
         </ActionIcon>
       )}
-      <Suspense fallback={button}>
-        <Choices choices={choices}>{button}</Choices>
-      </Suspense>
+      <MenuButton choices={choices}>{button}</MenuButton>
     </div>
   )
 }

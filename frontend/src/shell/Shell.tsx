@@ -10,11 +10,11 @@ import { signOut, useMe } from '../session/account'
 import { SessionWarning } from '../session/Warning'
 import { count } from '../show/format'
 import { IconDownload, IconHistory, IconLogout, IconShieldLock, IconUser, IconWifiOff } from '../show/icons'
+import { MenuButton } from '../show/MenuButton'
 import { texts } from '../texts'
 import { Logo } from './Logo'
 import styles from './Shell.module.css'
 
-const Choices = lazy(() => import('../show/Choices'))
 const PlayerBar = lazy(() => import('../player/PlayerBar'))
 
 /** The frame around every page of somebody who is signed in. */
@@ -151,11 +151,7 @@ function Me() {
       <span className={styles.name}>{name}</span>
     </UnstyledButton>
   )
-  return (
-    <Suspense fallback={button}>
-      <Choices choices={choices}>{button}</Choices>
-    </Suspense>
-  )
+  return <MenuButton choices={choices}>{button}</MenuButton>
 }
 
 /** `/` leads to the box from wherever one is, unless one is writing. */

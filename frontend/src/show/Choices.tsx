@@ -10,10 +10,17 @@ export interface Choice {
   onChoose: () => void
 }
 
+interface ChoicesProps {
+  children: ReactNode
+  choices: readonly Choice[]
+  isOpen: boolean
+  onOpen: (isOpen: boolean) => void
+}
+
 /** A menu behind a button. */
-export default function Choices({ children, choices }: { children: ReactNode; choices: readonly Choice[] }) {
+export default function Choices({ children, choices, isOpen, onOpen }: ChoicesProps) {
   return (
-    <Menu position="bottom-end" shadow="md" width={220} withinPortal>
+    <Menu opened={isOpen} onChange={onOpen} position="bottom-end" shadow="md" width={220} withinPortal>
       <Menu.Target>{children}</Menu.Target>
       <Menu.Dropdown>
         {choices.map(({ label, icon, isGrave, onChoose }) => (
