@@ -92,7 +92,7 @@ class Visitor:
             await self.page.evaluate(_AXE.read_text(encoding="utf-8"))
         found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
-            f"{self.page.url}: {each['id']}: {node['html'][:160]}"
+            f"{self.page.url.partition('/ui/')[2]}: {each['id']}: {node['html'][:200]}"
             for each in found["violations"]
             if each["impact"] in _GRAVE
             for node in each["nodes"]

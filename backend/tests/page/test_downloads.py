@@ -49,8 +49,8 @@ async def test_the_whole_way_from_registering_to_hearing_a_track_and_keeping_it(
     await position.press("ArrowRight")
     await position.press("ArrowRight")
     await expect(position).to_have_attribute("aria-valuenow", re.compile("[4-9]"))
-    await player.get_by_role("button", name="Pause").click()
-    await expect(player.get_by_role("button", name="Play")).to_be_visible()
+    await player.get_by_role("button", name="Pause", exact=True).click()
+    await expect(player.get_by_role("button", name="Play", exact=True)).to_be_visible()
     titles = await page.evaluate("navigator.mediaSession.metadata.title")
     assert titles == "Morning Walk"
 

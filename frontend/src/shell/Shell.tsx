@@ -144,10 +144,9 @@ function Me() {
     },
   ]
   const button = (
-    <UnstyledButton className={styles.me} aria-label={texts.nav.menuOf(name)}>
-      <span className={styles.avatar} aria-hidden>
-        {name.charAt(0).toUpperCase()}
-      </span>
+    <UnstyledButton className={styles.me}>
+      <span className={styles.avatar} aria-hidden data-letter={name.charAt(0).toUpperCase()} />
+      <span className={styles.unseen}>{texts.nav.menuOf}</span>
       <span className={styles.name}>{name}</span>
     </UnstyledButton>
   )

@@ -21,7 +21,8 @@ function ofTrack(download: Download): Said {
   const { progress } = download
   switch (download.status) {
     case 'completed':
-      return { parts: [download.album, facts(download)].filter(isText), tone: 'quiet' }
+      // Within a collection, its name stands above already.
+      return { parts: [download.parent_id === null ? download.album : null, facts(download)].filter(isText), tone: 'quiet' }
     case 'failed':
       return { parts: [item.status.failed], tone: 'bad' }
     case 'cancelled':

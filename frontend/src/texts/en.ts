@@ -17,7 +17,7 @@ export const en = {
     admin: 'Administration',
     adminShort: 'Admin',
     waiting: (count: number): string => `${n(count, 'download', 'downloads')} in progress`,
-    menuOf: (name: string): string => `Signed in as ${name}`,
+    menuOf: 'Signed in as ',
     signOut: 'Sign out',
   },
   connection: {
