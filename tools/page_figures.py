@@ -64,10 +64,9 @@ def main() -> int:
         page.get_by_label("Links to download").press_sequentially(TEXT, delay=60)
         latencies = sorted(page.evaluate("window.latencies"))
         shown = page.get_by_role("listitem").count()
-        print(
-            f"from key to frame with {ROWS} rows ({shown} in the page): median "
-            f"{statistics.median(latencies):.1f} ms, 95 % within {latencies[int(len(latencies) * 0.95)]:.1f} ms"
-        )
+        most = latencies[int(len(latencies) * 0.95)]
+        print(f"from key to frame with {ROWS} rows, {shown} of them in the page: ", end="")
+        print(f"median {statistics.median(latencies):.1f} ms, 95 % within {most:.1f} ms")
     return 0
 
 

@@ -2,6 +2,7 @@ import { Button, PasswordInput, Stack } from '@mantine/core'
 import { type FormEvent, useState } from 'react'
 import { ApiError, ask, client, reason } from '../api/client'
 import { signIn } from '../session/account'
+import { session } from '../session/session'
 import { toast } from '../show/toast'
 import { texts } from '../texts'
 
@@ -19,8 +20,11 @@ export function PasswordForm({ username }: { username: string }) {
     setBusy(true)
     setRefusal(null)
     try {
-      await ask(client.POST('/auth/password', { body: { current_password: current, new_password: fresh } }))
-      await signIn(username, fresh)
+      const body = { current_password: current, new_password: fresh }
+      await session.renew(async () => {
+        await ask(client.POST('/auth/password', { body }))
+        await signIn(username, fresh)
+      })
       setCurrent('')
       setFresh('')
       toast.done(words.changed)

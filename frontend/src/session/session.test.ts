@@ -44,6 +44,18 @@ describe('a session', () => {
     expect(session.ending()).toBe('left')
   })
 
+  it('is not over while another one takes its place', async () => {
+    const session = await fresh()
+    session.begin('a token', 60)
+    await session.renew(async () => {
+      session.expire()
+      session.begin('another', 60)
+    })
+    expect(session.token()).toBe('another')
+    session.expire()
+    expect(session.token()).toBeNull()
+  })
+
   it('survives nonsense in the storage', async () => {
     localStorage.setItem('nas-music.session', '{"token": 1')
     expect((await fresh()).token()).toBeNull()

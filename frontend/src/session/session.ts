@@ -17,6 +17,7 @@ type Ending = 'left' | 'expired'
 
 let current: Session | null = read()
 let ending: Ending | null = null
+let renewals = 0
 const listeners = new Set<() => void>()
 
 function read(): Session | null {
@@ -57,7 +58,17 @@ export const session = {
   },
   /** The service doesn't take the token any more. */
   expire(): void {
+    if (renewals > 0) return
     if (current) change(null, 'expired')
+  },
+  /** Runs what ends the token and begins a session with another; until it is done, nobody is sent away. */
+  async renew(renewal: () => Promise<void>): Promise<void> {
+    renewals += 1
+    try {
+      await renewal()
+    } finally {
+      renewals -= 1
+    }
   },
   leave(): void {
     change(null, 'left')

@@ -53,7 +53,7 @@ export default function Dialog(props: DialogProps) {
           <Button variant="default" onClick={onClose} data-autofocus>
             {keep}
           </Button>
-          <Button color="red" loading={isBusy} onClick={() => void go()}>
+          <Button color="red.9" loading={isBusy} onClick={() => void go()}>
             {isChosen && confirmChosen ? confirmChosen : confirm}
           </Button>
         </Group>

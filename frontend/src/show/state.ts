@@ -22,7 +22,10 @@ function ofTrack(download: Download): Said {
   switch (download.status) {
     case 'completed':
       // Within a collection, its name stands above already.
-      return { parts: [download.parent_id === null ? download.album : null, facts(download)].filter(isText), tone: 'quiet' }
+      return {
+        parts: [download.parent_id === null ? download.album : null, facts(download)].filter(isText),
+        tone: 'quiet',
+      }
     case 'failed':
       return { parts: [item.status.failed], tone: 'bad' }
     case 'cancelled':
