@@ -11,6 +11,7 @@ import { ApiError } from './api/client'
 import { base } from './api/prefix'
 import { session } from './session/session'
 import { Boundary } from './shell/Boundary'
+import { reloadAfterUpdates } from './shell/updates'
 import { theme, variables } from './theme'
 
 // The service made it for this one answer; style sheets that come later carry it, and no others are taken.
@@ -33,6 +34,8 @@ const queries = new QueryClient({
 session.subscribe(() => {
   if (!session.token() && session.ending() === 'left') queries.clear()
 })
+
+reloadAfterUpdates()
 
 const root = document.getElementById('root')
 if (root) {
