@@ -37,6 +37,7 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0, // the policy allows no data: addresses
     reportCompressedSize: false,
+    license: { fileName: 'licences.txt' },
   },
   server: {
     proxy: {

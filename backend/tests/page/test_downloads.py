@@ -65,7 +65,8 @@ async def test_the_whole_way_from_registering_to_hearing_a_track_and_keeping_it(
     await page.get_by_role("menuitem", name="Remove …").click()
     await page.get_by_label("Delete the file from the library, too").check()
     await visitor.button("Remove and delete").click()
-    await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+    await expect(page.get_by_text("Nothing here yet")).to_be_visible()  # at once, before it is done
+    await expect(page.get_by_text("Removed, and the file with it")).to_be_visible()
     assert not filed.exists()
 
 

@@ -1,7 +1,7 @@
 import '@mantine/core/styles/Popover.css'
 import '@mantine/core/styles/Menu.css'
 import { Menu } from '@mantine/core'
-import type { ReactNode } from 'react'
+import { cloneElement, type ReactElement, type ReactNode, type Ref, useEffect, useRef, useState } from 'react'
 
 export interface Choice {
   label: string
@@ -10,18 +10,26 @@ export interface Choice {
   onChoose: () => void
 }
 
-interface ChoicesProps {
-  children: ReactNode
+/** The menu behind a button, open from the start: it is there because the button was pressed. */
+export default function Choices({
+  children,
+  choices,
+}: {
+  children: ReactElement
   choices: readonly Choice[]
-  isOpen: boolean
-  onOpen: (isOpen: boolean) => void
-}
-
-/** A menu behind a button. */
-export default function Choices({ children, choices, isOpen, onOpen }: ChoicesProps) {
+}) {
+  const button = useRef<HTMLButtonElement>(null)
+  const [isOpen, setOpen] = useState(false)
+  // The button that was pressed has made way for this one; so the focus comes here, and comes back here.
+  useEffect(() => {
+    button.current?.focus({ preventScroll: true })
+    setOpen(true)
+  }, [])
   return (
-    <Menu opened={isOpen} onChange={onOpen} position="bottom-end" shadow="md" width={220} withinPortal>
-      <Menu.Target>{children}</Menu.Target>
+    <Menu opened={isOpen} onChange={setOpen} position="bottom-end" shadow="md" width={220} withinPortal>
+      <Menu.Target>
+        {cloneElement(children as ReactElement<{ ref: Ref<HTMLButtonElement> }>, { ref: button })}
+      </Menu.Target>
       <Menu.Dropdown>
         {choices.map(({ label, icon, isGrave, onChoose }) => (
           <Menu.Item key={label} leftSection={icon} onClick={onChoose} {...(isGrave ? { color: 'red' } : {})}>
