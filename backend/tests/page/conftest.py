@@ -23,6 +23,7 @@ _SETTINGS = {
     "SECRET_KEY": SECRET_KEY,
     "ALLOWED_NETWORKS": "127.0.0.0/8",
     "MIN_FREE_SPACE": "0",
+    "REPLAYGAIN": "false",  # what has been filed is not written to again
     "RETRY_DELAY": "0.2s",
     "LOGIN_LIMIT": "off",
     "REGISTRATION_LIMIT": "off",

@@ -73,6 +73,7 @@ async def test_the_keyboard_leads_everywhere(visit: Visit, sources: Source) -> N
     await page.keyboard.press("Escape")
     await expect(row.get_by_role("button", name="More about")).to_be_focused()
     await page.goto("/ui/")
+    await expect(box).to_be_visible()
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
 
