@@ -114,7 +114,8 @@ async def test_what_runs_shows_its_progress_and_is_cancelled(visit: Visit, sourc
     row = visitor.row("slow.flac")
     await expect(row).to_contain_text(re.compile(r"Downloading · .* of .*/s"), timeout=30_000)
     await expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile("[0-9]"))
-    await row.get_by_role("button", name=re.compile("^Cancel ")).click()
+    async with visitor.page.expect_response("**/cancel"):  # what is shown doesn't wait for it
+        await row.get_by_role("button", name=re.compile("^Cancel ")).click()
     await expect(row).to_contain_text("Cancelled")
     await expect(row.get_by_role("progressbar")).to_have_count(0)
     [download] = call(visitor.address, visitor.token, "GET", "/api/downloads")["downloads"]
