@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from tests import media
-from tests.source import Source
+from tests.source import Answer, Request, Source
 
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.engine import faults
@@ -211,3 +211,19 @@ async def test_a_sentence_is_clean_and_bounded() -> None:
     raw = "\x1b[0;31mERROR:\x1b[0m <html><b>Bad</b>\n\nthing\x00</html> " + "x" * 9999
     assert faults.sentence(raw).startswith("ERROR: Bad thing")
     assert len(faults.sentence(raw)) == 500
+
+
+async def test_what_broke_off_before_its_first_byte_is_worth_another_try(
+    engine: Engine, source: Source, order: Order
+) -> None:
+    body = media.make("mp3").read_bytes()
+    served: list[bool] = []
+
+    def route(request: Request) -> Answer:
+        served.append(request.method == "GET")
+        looked = sum(served) <= 1  # whoever looks at it sees what it is
+        headers = {"Content-Type": "audio/mpeg"}
+        return Answer(headers=headers, body=body if looked else b"", length=len(body))
+
+    error = await failure(engine, order(source.route("/song.mp3", route)))
+    assert error.transient

@@ -40,7 +40,8 @@ _GONE: Final = Fault(code=ErrorCode.NOT_FOUND, detail="This is not available at 
 _GEO: Final = Fault(
     code=ErrorCode.UNAVAILABLE, detail="The source doesn't show this in the country of this server."
 )
-_EMPTY: Final = Fault(code=ErrorCode.BAD_MEDIA, detail="The source sent an empty file.")
+# A transfer that broke off before its first byte looks the same, so it is asked for again.
+_EMPTY: Final = Fault(code=ErrorCode.BAD_MEDIA, detail="The source sent an empty file.", transient=True)
 _STREAMING: Final = Fault(
     code=ErrorCode.UNSUPPORTED_URL, detail="This source streams in a way that can't be downloaded."
 )
