@@ -1,0 +1,139 @@
+"""The commands that run until they are told to stop: the web, and a worker on its own."""
+
+import asyncio
+import gc
+import math
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+import typer
+import uvicorn
+import uvloop
+from pydantic import SecretStr
+
+from music_downloader import version
+from music_downloader.app import create_app
+from music_downloader.config.settings import Settings
+from music_downloader.errors import MusicDownloaderError
+from music_downloader.migration import upgrade_when_reachable
+from music_downloader.postgres import EmbeddedPostgres
+from music_downloader.serving.server import configuration
+from music_downloader.stopping import stopping
+from music_downloader.worker import run_worker
+
+log = structlog.stdlib.get_logger(__name__)
+
+_LOOK_EVERY_SECONDS = 1
+_BANNER = """
+  NAS Music Downloader {version} is running at {address}
+  Music goes to {library}. Interactive documentation: {address}/docs
+
+  Try, in another terminal:
+
+  curl -s {address}/auth/register -H 'Content-Type: application/json' \\
+    -d '{{"username": "alice", "email": "alice@example.org", "password": "correct horse battery"}}'
+
+  TOKEN=$(curl -s {address}/auth/login -d username=alice -d 'password=correct horse battery' \\
+    | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+
+  curl -s {address}/api/download -H "Authorization: Bearer $TOKEN" \\
+    -H 'Content-Type: application/json' -d '{{"url": "https://artist.bandcamp.com/track/song"}}'
+"""
+
+
+def serve_web(settings: Settings, *, standalone: bool) -> None:
+    """Serve until told to stop; `standalone` with a PostgreSQL of our own, unless the settings name one."""
+    if not standalone or settings.names_a_database:
+        _run(_serve(settings, postgres=None, banner=standalone))
+        return
+    postgres = EmbeddedPostgres(settings.data_directory)
+    postgres.start()
+    try:
+        own = settings.model_copy(update={"database_url": SecretStr(postgres.url)})
+        _run(_serve(own, postgres=postgres, banner=True))
+    finally:
+        postgres.stop()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop, which answers sooner than the standard library's loop."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main)
+    finally:
+        gc.freeze()  # or the interpreter looks through all that was loaded once more, for seconds on a NAS
+
+
+async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banner: bool) -> None:
+    application = create_app(settings)
+    server = uvicorn.Server(
+        configuration(
+            application,
+            host=settings.host,
+            port=settings.port,
+            graceful_seconds=max(math.ceil(settings.shutdown_grace), 1),
+        )
+    )
+    # uvicorn hands each signal on once it has stopped; by then there is nothing left for it to do.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    companions = [asyncio.create_task(_greet(server, settings))] if banner else []
+    if postgres is not None:
+        companions.append(asyncio.create_task(_keep_running(postgres)))
+    try:
+        await server.serve()
+    except SystemExit:
+        if refused := getattr(application.state, "refused", None):
+            raise refused from None
+        raise
+    finally:
+        for companion in companions:
+            companion.cancel()
+        await asyncio.gather(*companions, return_exceptions=True)
+    if not server.started:
+        raise typer.Exit(1)
+
+
+async def _greet(server: uvicorn.Server, settings: Settings) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag
+        await asyncio.sleep(0.05)
+    host = "localhost" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - a comparison
+    port = server.servers[0].sockets[0].getsockname()[1]
+    address = f"http://{host}:{port}{settings.root_path}"
+    typer.echo(_BANNER.format(version=version(), address=address, library=settings.output_directory))
+
+
+async def _keep_running(postgres: EmbeddedPostgres) -> None:
+    """Start the embedded PostgreSQL again whenever it dies.
+
+    In the main thread, though that holds the loop up: the kernel ties the server's life to the thread that
+    started it, and without a database there is nothing to serve.
+    """
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        if postgres.poll() is not None:
+            log.error("postgres.died", status=postgres.poll())
+            try:
+                postgres.start()
+            except MusicDownloaderError as error:
+                log.error("postgres.not_started", reason=error.detail)  # noqa: TRY400 - it says it all
+
+
+def work_on(settings: Settings) -> None:
+    """Run a worker until told to stop."""
+    _run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    with stopping(stop.set):
+        migrating = asyncio.create_task(upgrade_when_reachable(settings.sqlalchemy_url))
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait({migrating, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if migrating.done():
+            await migrating
+            await run_worker(settings, stop=stop)
+        migrating.cancel()
