@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import httpx
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests.conftest import Service
 from tests.following import submit
@@ -21,7 +22,7 @@ from music_downloader.library.filing import publish, staging_directory
 from music_downloader.library.presence import make_library
 from music_downloader.model import Download, FilingIntent, Track
 from music_downloader.service import download, intent
-from music_downloader.service.download import Claim
+from music_downloader.service.download import Claim, Landed
 from music_downloader.task import publishing
 from music_downloader.task.publishing import Finished, publish_track
 from music_downloader.task.state import WorkerState
@@ -226,10 +227,63 @@ async def test_what_is_at_work_on_the_same_bytes_keeps_its_file(bench: Bench) ->
     await bench.die(dead)
     await bench.clear_up()
     assert str(WANTED) in bench.music()
-    assert await bench.intents() == 1
     await bench.die(living)
     await bench.clear_up()
     assert str(WANTED) not in bench.music()
+    assert await bench.intents() == 0
+
+
+async def test_the_dead_ones_file_goes_though_another_files_the_same_bytes_elsewhere(bench: Bench) -> None:
+    dead, living = await bench.claim("dead"), await bench.claim("living")
+    await _crash_behind_the_rename(bench, dead, bench.finish(dead))
+    elsewhere = replace(bench.finish(living), wanted=PurePosixPath("Somebody", "Song.mp3"))
+    await publishing._announce(bench.state, living, elsewhere)  # noqa: SLF001 - it is about to file
+    await bench.die(dead)
+    await bench.clear_up()
+    landed = await publish_track(bench.state, living, elsewhere)
+    await bench.clear_up()
+    assert [name for name in bench.music() if name.endswith(".mp3")] == [landed.file_path]
+    assert await bench.intents() == 0
+
+
+async def test_what_the_dead_have_filed_is_remembered_while_the_library_is_away(bench: Bench) -> None:
+    claimed = await bench.claim("song")
+    await _crash_behind_the_rename(bench, claimed, bench.finish(claimed))
+    await bench.die(claimed)
+    away = bench.root.rename(bench.root.with_name("away"))
+    bench.root.mkdir()
+    await bench.clear_up()
+    bench.root.rmdir()
+    away.rename(bench.root)
+    await bench.clear_up()
+    assert str(WANTED) not in bench.music()
+    assert await bench.intents() == 0
+
+
+async def test_a_file_whose_track_another_has_filed_between_two_tries_does_not_stay(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await bench.claim("first"), await bench.claim("second")
+    mine = bench.finish(first)
+    other = bench.finish(second, body=b"remastered")
+    other = replace(other, facts={**other.facts, "source_id": first.url})
+    real = download.complete
+    tries: list[str] = []
+
+    async def failing(session: AsyncSession, claimed: Claim, landed: Landed) -> bool:
+        if claimed is first and not tries:
+            tries.append(landed.file_path)
+            await session.rollback()  # as a database that goes away does, with all locks
+            await publish_track(bench.state, second, other)
+            raise OperationalError("COMMIT", None, Exception("the database is away"))
+        return await real(session, claimed, landed)
+
+    monkeypatch.setattr(download, "complete", failing)
+    landed = await publish_track(bench.state, first, mine)
+    await bench.clear_up()
+    assert landed.file_path != tries[0]
+    assert [name for name in bench.music() if name.endswith(".mp3")] == [landed.file_path]
+    assert await bench.intents() == 0
 
 
 async def test_two_that_clear_up_at_once_do_it_once(bench: Bench) -> None:

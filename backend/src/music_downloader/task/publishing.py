@@ -114,9 +114,10 @@ async def _publish(state: WorkerState, claimed: Claim, finished: Finished, said:
         )
         # Another worker, or another address of the same track, may have filed it in the meantime.
         landed = await owned.first_there(session, state, tracks)
+        is_left = landed is not None and bool(moved)  # what an earlier try has moved is nobody's now
         if landed is None:
             landed = await _move(session, state, claimed, finished, moved)
-        if said is not None:
+        if said is not None and not is_left:
             await intent.take_back(session, said)
         await download.complete(session, claimed, landed)
         return landed
