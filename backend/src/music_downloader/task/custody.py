@@ -71,13 +71,17 @@ def may_judge(state: WorkerState) -> bool:
 async def tend(state: WorkerState, app: App, worker_id: int) -> None:
     """Keep the heartbeat of `take_up` going until the last of its attempts has ended, and drop their jobs."""
     outlived = state.queue.outlived
-    while outlived:
-        await asyncio.wait(outlived, timeout=_HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        await app.job_manager.update_heartbeat(worker_id)
-        async with state.sessionmaker.begin() as session:
-            kept = [claimed.download_id for claimed in outlived.values()]
-            await tenure.release(session, worker_id=worker_id, kept=kept)
-    await app.job_manager.unregister_worker(worker_id)
+    try:
+        while outlived:
+            await asyncio.wait(outlived, timeout=_HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await app.job_manager.update_heartbeat(worker_id)
+            async with state.sessionmaker.begin() as session:
+                kept = [claimed.download_id for claimed in outlived.values()]
+                await tenure.release(session, worker_id=worker_id, kept=kept)
+        await app.job_manager.unregister_worker(worker_id)
+    except Exception:
+        state.queue.lost.set()  # jobs let go of their attempts at once, and the next round takes them up
+        raise
 
 
 async def end(state: WorkerState) -> None:

@@ -82,9 +82,12 @@ async def run_download(context: JobContext, download_id: int) -> None:
 
 
 async def _is_begun(state: WorkerState, place: FetchPlace) -> bool:
-    """Wait for a place; False where the worker is asked to stop before there is one."""
+    """Wait for a place; False where the worker is asked to stop, or loses its queue, before there is one.
+
+    A lost queue waits for its jobs before it is replaced, and its heart doesn't beat meanwhile.
+    """
     try:
-        return await place.take(unless=state.stopping)
+        return await place.take(state.stopping, state.queue.lost)
     except asyncio.CancelledError:
         return False
 

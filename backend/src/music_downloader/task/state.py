@@ -90,16 +90,18 @@ class FetchPlace:
         self._fetches = fetches
         self._is_held = False
 
-    async def take(self, *, unless: asyncio.Event) -> bool:
-        """Wait until a place is free and take it; False, and none is taken, once `unless` is set."""
-        taking, refusing = asyncio.create_task(self._take()), asyncio.create_task(unless.wait())
+    async def take(self, *unless: asyncio.Event) -> bool:
+        """Wait until a place is free and take it; False, and none is taken, once one of `unless` is set."""
+        taking = asyncio.create_task(self._take())
+        refusing = [asyncio.create_task(event.wait()) for event in unless]
         is_refused = True
         try:
-            await asyncio.wait({taking, refusing}, return_when=asyncio.FIRST_COMPLETED)
-            is_refused = unless.is_set()
+            await asyncio.wait({taking, *refusing}, return_when=asyncio.FIRST_COMPLETED)
+            is_refused = any(event.is_set() for event in unless)
         finally:
             taking.cancel()
-            refusing.cancel()
+            for refusal in refusing:
+                refusal.cancel()
             if is_refused:
                 self.leave()
         return not is_refused
