@@ -205,7 +205,7 @@ async def _now(session: AsyncSession, download: Download) -> Download:
 
 async def _delete_files(session: AsyncSession, track_ids: Sequence[int], *, library: Path) -> None:
     known = await recognition.known_name(session) if track_ids else None
-    if known is not None and await asyncio.to_thread(read_marker, library) != known:
+    if known is not None and await asyncio.to_thread(_marker, library) != known:
         raise ServiceUnavailableError(
             "The music library isn't there just now, so the file can't be deleted. The history is as it was."
         )
@@ -222,6 +222,13 @@ async def _delete_files(session: AsyncSession, track_ids: Sequence[int], *, libr
         delete_from(Track).where(Track.id == any_(gone)).execution_options(synchronize_session=False)
     )
     await _unlink(unpublish_all, library, files)
+
+
+def _marker(library: Path) -> str | None:
+    try:
+        return read_marker(library)
+    except OSError:  # a share that has broken
+        return None
 
 
 async def _unlink(remove: Callable[[Path, _What], object], library: Path, what: _What) -> None:
