@@ -41,7 +41,7 @@ export function App() {
   }
   if (isOutside) return <Redirect to={nextOf(search)} replace />
   return (
-    <Shell>
+    <Shell key={session.owner}>
       <Suspense fallback={<RowsSkeleton />}>
         <Switch>
           <Route path="/">

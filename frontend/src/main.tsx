@@ -9,6 +9,7 @@ import { Router } from 'wouter'
 import { App } from './App'
 import { ApiError } from './api/client'
 import { base } from './api/prefix'
+import { draft } from './session/draft'
 import { session } from './session/session'
 import { Boundary } from './shell/Boundary'
 import { reloadAfterUpdates } from './shell/updates'
@@ -30,9 +31,10 @@ const queries = new QueryClient({
   },
 })
 
-// Nobody sees what somebody else has loaded. A session that merely ended comes back to what it left.
-session.subscribe(() => {
-  if (!session.token() && session.ending() === 'left') queries.clear()
+// Nobody sees what somebody else has loaded, or what they were about to hand in.
+session.whenOver((how) => {
+  queries.clear()
+  if (how === 'replaced') draft.write('')
 })
 
 reloadAfterUpdates()

@@ -85,6 +85,9 @@ async def test_administrators_see_health_and_accounts_and_keep_somebody_out(visi
     await expect(member.page.get_by_text("Your session has ended")).to_be_visible()
     await member.fill_sign_in("member")
     await expect(member.page.get_by_role("alert")).to_contain_text("This account has been deactivated")
+    await member.fill_sign_in("admin")  # somebody else, at the same machine
+    await expect(member.page.get_by_text("Everything works")).to_be_visible()
+    await expect(member.button("Signed in as admin")).to_be_visible()
 
     await page.get_by_role("link", name="Audit log").click()
     await page.get_by_label("Action").select_option("user.deactivate")

@@ -11,7 +11,7 @@ export async function signIn(username: string, password: string): Promise<void> 
   session.begin(token.access_token, token.expires_in)
 }
 
-/** Ends the session here at once; the service is told on the way out, and a token it misses ends by itself. */
+/** Ends the session here within two seconds; the service is told on the way out, and a token it misses ends by itself. */
 export async function signOut(queries: QueryClient): Promise<void> {
   const farewell = ask(client.POST('/auth/logout')).catch(() => {})
   await Promise.race([farewell, new Promise((resolve) => setTimeout(resolve, 2_000))])

@@ -56,6 +56,26 @@ describe('a session', () => {
     expect(session.token()).toBeNull()
   })
 
+  it('gives up what was loaded when it is left, or when somebody else’s takes its place', async () => {
+    const tokenOf = (sub: string) => `h.${btoa(JSON.stringify({ sub, jti: Math.random() }))}.s`
+    const session = await fresh()
+    const forgotten: string[] = []
+    session.whenOver((how) => forgotten.push(how))
+    session.begin(tokenOf('1'), 60)
+    session.begin(tokenOf('1'), 60)
+    session.expire()
+    session.begin(tokenOf('1'), 60)
+    expect(forgotten).toEqual([])
+    session.expire()
+    session.begin(tokenOf('2'), 60)
+    expect(forgotten).toEqual(['replaced'])
+    session.leave()
+    expect(forgotten).toEqual(['replaced', 'left'])
+    session.begin('nobody can tell whose', 60)
+    session.begin('nobody can tell whose', 60)
+    expect(forgotten).toEqual(['replaced', 'left', 'replaced', 'replaced'])
+  })
+
   it('survives nonsense in the storage', async () => {
     localStorage.setItem('nas-music.session', '{"token": 1')
     expect((await fresh()).token()).toBeNull()

@@ -11,6 +11,8 @@ export interface Session {
   token: string
   /** Milliseconds since 1970. */
   endsAt: number
+  /** Whose it is, as the token has it; '' where that can't be read. */
+  owner: string
 }
 
 type Ending = 'left' | 'expired'
@@ -25,9 +27,18 @@ function read(): Session | null {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? 'null') as Partial<Session> | null
     if (typeof kept?.token !== 'string' || typeof kept.endsAt !== 'number' || kept.endsAt <= Date.now())
       return null
-    return { token: kept.token, endsAt: kept.endsAt }
+    return { token: kept.token, endsAt: kept.endsAt, owner: ownerOf(kept.token) }
   } catch {
     return null
+  }
+}
+
+function ownerOf(token: string): string {
+  try {
+    const claims = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/')
+    return String((JSON.parse(atob(claims)) as { sub?: unknown }).sub ?? '')
+  } catch {
+    return ''
   }
 }
 
@@ -35,7 +46,7 @@ function change(next: Session | null, how: Ending | null): void {
   current = next
   ending = how
   try {
-    if (next) localStorage.setItem(KEY, JSON.stringify(next))
+    if (next) localStorage.setItem(KEY, JSON.stringify({ token: next.token, endsAt: next.endsAt }))
     else localStorage.removeItem(KEY)
   } catch {
     // Without storage, the session lasts as long as the page.
@@ -54,7 +65,7 @@ window.addEventListener('storage', (event) => {
 export const session = {
   token: (): string | null => current?.token ?? null,
   begin(token: string, seconds: number): void {
-    change({ token, endsAt: Date.now() + seconds * 1000 }, null)
+    change({ token, endsAt: Date.now() + seconds * 1000, owner: ownerOf(token) }, null)
   },
   /** The service doesn't take the token any more. */
   expire(): void {
@@ -78,6 +89,22 @@ export const session = {
   subscribe(listener: () => void): () => void {
     listeners.add(listener)
     return () => listeners.delete(listener)
+  },
+  /**
+   * Runs `forget` when nobody may see any more what was loaded: who it belongs to has left, or somebody else has
+   * come in their place. A session that merely ended comes back to what it left.
+   */
+  whenOver(forget: (how: 'left' | 'replaced') => void): void {
+    let owner = current?.owner
+    listeners.add(() => {
+      if (!current) {
+        if (ending === 'left') forget('left')
+        return
+      }
+      const isAnother = owner !== undefined && (owner === '' || owner !== current.owner)
+      owner = current.owner
+      if (isAnother) forget('replaced')
+    })
   },
 }
 
