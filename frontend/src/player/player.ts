@@ -109,6 +109,17 @@ function hand(blob: Blob, at: number): void {
   })
 }
 
+/** Lets go of what was played, so that no key can bring it back under another title. */
+function release(): void {
+  if (audio) {
+    audio.pause()
+    audio.removeAttribute('src')
+    audio.load()
+  }
+  if (address) URL.revokeObjectURL(address)
+  address = ''
+}
+
 function keep(id: number, blob: Blob): void {
   kept.delete(id)
   kept.set(id, blob)
@@ -122,7 +133,7 @@ async function load(track: Download): Promise<void> {
   loading.abort()
   loading = new AbortController()
   const { signal } = loading
-  element().pause()
+  release()
   isPartial = false
   change({ isLoading: true, loaded: 0, position: 0, duration: track.duration ?? 0, error: null })
   void describe(track)
@@ -182,6 +193,7 @@ export const player = {
     const made = element()
     const track = currentTrack()
     if (!made.paused) made.pause()
+    else if (state.isLoading && !made.src) return
     else if (track && (!made.src || state.error)) void load(track)
     else void made.play().catch(() => {})
   },
@@ -211,13 +223,7 @@ export const player = {
   },
   close(): void {
     loading.abort()
-    if (audio) {
-      audio.pause()
-      audio.removeAttribute('src')
-      audio.load()
-    }
-    if (address) URL.revokeObjectURL(address)
-    address = ''
+    release()
     kept.clear()
     change({ ...NOTHING, volume: state.volume })
     if ('mediaSession' in navigator) navigator.mediaSession.metadata = null
@@ -225,9 +231,7 @@ export const player = {
 }
 
 // Somebody else may sign in next. A session that merely ended leaves what is being heard alone.
-session.subscribe(() => {
-  if (!session.token() && session.ending() === 'left') player.close()
-})
+session.whenOver(() => player.close())
 
 function setUpMediaKeys(): void {
   if (!('mediaSession' in navigator)) return
