@@ -5,6 +5,7 @@ import { prefix } from './prefix'
 import { backoff, EventParser, type ServerEvent } from './sse'
 
 const SILENCE = 40_000 // the service says something every 15 s
+const STEADY = 20_000 // what breaks off sooner is one failure more, not a new beginning
 
 export interface Following {
   /** Connected: now is the time to ask for the list. */
@@ -26,6 +27,7 @@ export function follow(told: Following): { stop: () => void; hurry: () => void; 
     attempt = new AbortController()
     const token = session.token()
     const signal = AbortSignal.any([stopping.signal, attempt.signal])
+    let opened = Number.POSITIVE_INFINITY
     let silence = setTimeout(() => attempt.abort(), SILENCE)
     try {
       const response = await fetch(`${prefix}/api/events`, {
@@ -37,7 +39,7 @@ export function follow(told: Following): { stop: () => void; hurry: () => void; 
       if (!response.ok || !response.body) return
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
       const parser = new EventParser()
-      failures = 0
+      opened = Date.now()
       told.onOpen()
       for (let read = await reader.read(); !read.done; read = await reader.read()) {
         clearTimeout(silence)
@@ -46,6 +48,7 @@ export function follow(told: Following): { stop: () => void; hurry: () => void; 
       }
     } finally {
       clearTimeout(silence)
+      if (Date.now() - opened >= STEADY) failures = 0
     }
   }
 
