@@ -4,6 +4,7 @@ import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from 
 import { useSearch } from 'wouter'
 import type { Format } from '../api/client'
 import { draft } from '../session/draft'
+import { session } from '../session/session'
 import { toast } from '../show/toast'
 import { texts } from '../texts'
 import styles from './Box.module.css'
@@ -70,7 +71,9 @@ export function Box() {
     // What couldn't be taken stays in the box, and so does what was typed meanwhile.
     const kept = [...outcome.refused.map((each) => each.url), ...others]
     const meanwhile = linksIn(latest.current).filter((url) => !urls.includes(url))
-    change([...kept, ...meanwhile].join('\n'))
+    const rest = [...kept, ...meanwhile].join('\n')
+    if (session.ending() !== 'left') draft.write(rest) // the box may be gone, with another page in its place
+    change(rest)
     setRefused(outcome.refused)
     if (others.length && !outcome.refused.length) setComplaint(texts.download.notALink)
     if (outcome.queued) toast.done(texts.download.queued(outcome.queued))

@@ -12,6 +12,12 @@ describe('links in a text', () => {
     expect(linksIn('<https://a.example/?q=1&r=2>!')).toEqual(['https://a.example/?q=1&r=2'])
   })
 
+  it('that nobody would take cost no time', () => {
+    const began = performance.now()
+    expect(linksIn(`https://a.example/${')'.repeat(200_000)}`)).toHaveLength(1)
+    expect(performance.now() - began).toBeLessThan(1_000)
+  })
+
   it('are never scripts, files or data', () => {
     expect(linksIn('javascript:alert(1) file:///etc/passwd data:text/html,x ftp://a.example')).toEqual([])
   })

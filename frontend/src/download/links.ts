@@ -1,6 +1,7 @@
 /** Finds the addresses in whatever is pasted, dropped or shared. */
 
 const ADDRESS = /https?:\/\/[^\s<>"'`]+/gi
+const LONGEST = 2_048 // what the service takes; beyond it there is nothing to make good
 const CLOSING: Record<string, string> = { ')': '(', ']': '[', '}': '{' }
 
 /** Returns each http or https address once, in order; what only ends a sentence is left off. */
@@ -32,11 +33,12 @@ export function added(text: string, more: string): string {
 }
 
 function trimmed(url: string): string {
-  for (;;) {
+  while (url.length <= LONGEST) {
     const last = url.at(-1) ?? ''
     const opening = CLOSING[last]
     const isUnpaired = opening && url.split(opening).length < url.split(last).length
     if (!isUnpaired && !/[.,;:!?]/.test(last)) return url
     url = url.slice(0, -1)
   }
+  return url
 }

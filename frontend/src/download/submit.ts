@@ -1,7 +1,7 @@
 /** Hands links in, a few at a time, and tells what came of each. */
 
 import type { QueryClient } from '@tanstack/react-query'
-import { askWhole, client, type Format, reason } from '../api/client'
+import { ApiError, askWhole, client, type Format, reason } from '../api/client'
 import { tell } from '../live/live'
 
 const AT_ONCE = 4
@@ -36,6 +36,9 @@ export async function submitAll(
         else outcome.already += 1
       } catch (error) {
         outcome.refused.push({ url, reason: reason(error) })
+        // Without a session, or without a service, the others would only fare the same.
+        if (error instanceof ApiError && (error.status === 401 || error.status === 0))
+          for (const other of waiting.splice(0)) outcome.refused.push({ url: other, reason: reason(error) })
       }
     }
   }

@@ -1,0 +1,37 @@
+// @vitest-environment happy-dom
+import { QueryClient } from '@tanstack/react-query'
+import { afterEach, expect, it, vi } from 'vitest'
+import { client } from '../api/client'
+import { session } from '../session/session'
+import { submitAll } from './submit'
+
+const urls = Array.from({ length: 30 }, (_, index) => `https://a.example/${index}`)
+
+/** Answers instead of the service: with the status for each link. */
+function answering(statusOf: (url: string) => number) {
+  const answer = async (_path: string, { body }: { body: { url: string } }) => {
+    const response = new Response(null, { status: statusOf(body.url) })
+    return response.ok
+      ? { data: { id: 1, parent_id: null }, response }
+      : { error: { detail: 'No.' }, response }
+  }
+  return vi.spyOn(client, 'POST').mockImplementation(answer as never)
+}
+
+afterEach(() => void vi.restoreAllMocks())
+
+it('one refused link of thirty leaves the others alone', async () => {
+  answering((url) => (url === urls[7] ? 422 : 202))
+  const outcome = await submitAll(new QueryClient(), urls, undefined)
+  expect(outcome).toEqual({ queued: 29, already: 0, refused: [{ url: urls[7], reason: 'No.' }] })
+})
+
+it('when the session ends, the rest is kept and not asked for', async () => {
+  session.begin('a token', 60)
+  const asked = answering(() => 401)
+  const outcome = await submitAll(new QueryClient(), urls, undefined)
+  expect(outcome.refused.map((each) => each.url).sort()).toEqual([...urls].sort())
+  expect(outcome.refused[29]?.reason).toBe('No.')
+  expect(asked.mock.calls.length).toBeLessThanOrEqual(4)
+  expect(session.token()).toBeNull()
+})
