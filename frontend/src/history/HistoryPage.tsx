@@ -82,7 +82,8 @@ function Filters({
   total: number | undefined
 }) {
   const [words, setWords] = useState(chosen.q)
-  useEffect(() => setWords(chosen.q), [chosen.q])
+  // What only differs by a space at its end is still being typed.
+  useEffect(() => setWords((now) => (now.trim() === chosen.q ? now : chosen.q)), [chosen.q])
   useEffect(() => {
     if (words.trim() === chosen.q) return
     const timer = setTimeout(() => choose({ ...chosen, q: words.trim(), page: 1 }), 250)
