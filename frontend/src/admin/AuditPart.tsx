@@ -12,6 +12,7 @@ import { useNames } from './everybody'
 import styles from './table.module.css'
 
 const PER_PAGE = 50
+const LAST_DAY = '9998-12-31' // years of five digits are no RFC 3339
 const { audit: words } = texts
 
 interface Filters {
@@ -95,12 +96,14 @@ function Choice({ filters, onChange }: { filters: Filters; onChange: (next: Filt
       <TextInput
         label={words.since}
         type="date"
+        max={LAST_DAY}
         value={filters.since}
         onChange={(event) => onChange({ ...filters, since: event.currentTarget.value })}
       />
       <TextInput
         label={words.until}
         type="date"
+        max={LAST_DAY}
         value={filters.until}
         onChange={(event) => onChange({ ...filters, until: event.currentTarget.value })}
       />

@@ -85,16 +85,17 @@ export const Row = memo(function Row({
             {words.join(' · ')}
           </div>
           {said.percent !== undefined && (
-            <Progress
-              size={4}
-              radius="xl"
-              value={said.percent ?? 100}
-              animated={said.percent === null}
-              striped={said.percent === null}
-              aria-label={texts.item.progress(name)}
-              className={styles.progress}
-              transitionDuration={400}
-            />
+            <Progress.Root size={4} radius="xl" className={styles.progress} transitionDuration={400}>
+              {/* How far it is, where somebody knows; otherwise only that it goes on. */}
+              <Progress.Section
+                role="progressbar"
+                withAria={said.percent !== null}
+                value={said.percent ?? 100}
+                animated={said.percent === null}
+                striped={said.percent === null}
+                aria-label={texts.item.progress(name)}
+              />
+            </Progress.Root>
           )}
         </div>
         {actions && (
