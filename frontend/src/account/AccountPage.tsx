@@ -1,4 +1,5 @@
 import '@mantine/core/styles/Badge.css'
+import '@mantine/core/styles/FloatingIndicator.css'
 import '@mantine/core/styles/SegmentedControl.css'
 import { Badge, Button, Group, SegmentedControl, useMantineColorScheme } from '@mantine/core'
 import { useClipboard } from '@mantine/hooks'
