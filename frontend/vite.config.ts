@@ -1,8 +1,9 @@
+/// <reference types="vitest/config" />
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import react from '@vitejs/plugin-react'
-import { defineConfig, type Plugin } from 'vitest/config'
+import { defineConfig, type Plugin } from 'vite'
 
 const FOLDER = '../backend/src/music_downloader/static'
 const WORTH_PACKING = /\.(js|css|svg|webmanifest|txt)$/

@@ -37,7 +37,9 @@ _LONGEST = {"node": 20, "wheel": 600, "packages": 600, "build": 300}  # seconds
 def provide(venv: Path, *, dev: bool) -> bool:
     """Have the page built, with `dev` also what its tests need; False, and a sentence, if that fails."""
     is_built = _STAMP.exists() and _STAMP.read_text(encoding="utf-8") == digest()
-    is_installed = _INSTALLED.exists() and _INSTALLED.read_text(encoding="utf-8") == _digest_of_packages()
+    installed = _INSTALLED.read_text(encoding="utf-8") if _INSTALLED.exists() else ""
+    wanted = {name: f"{name} {_digest_of_packages()}" for name in ("build", "dev")}
+    is_installed = installed == wanted["dev"] or (installed == wanted["build"] and not dev)
     if is_built and (is_installed or not dev):
         return True
     path = find_node(venv)
@@ -46,9 +48,10 @@ def provide(venv: Path, *, dev: bool) -> bool:
     if not is_installed:
         print("Fetching what builds the page ...", flush=True)
         _INSTALLED.unlink(missing_ok=True)
-        if not _runs(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], "packages", path):
+        less = [] if dev else ["--omit=dev"]
+        if not _runs(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", *less], "packages", path):
             return _fail("npm could not fetch what builds the page; what went wrong stands above.")
-        _INSTALLED.write_text(_digest_of_packages(), encoding="utf-8")
+        _INSTALLED.write_text(wanted["dev" if dev else "build"], encoding="utf-8")
     if not is_built:
         print("Building the page ...", flush=True)
         if not _runs(["npm", "run", "--silent", "build", "--", "--logLevel=warn"], "build", path):

@@ -52,3 +52,18 @@ def test_where_no_node_can_be_had_the_service_does_without_its_page(
     monkeypatch.setattr(frontend, "_STAMP", tmp_path / "nothing")
     assert not frontend.provide(tmp_path / "venv", dev=False)
     assert "The service works without its page." in capsys.readouterr().err
+
+
+def test_who_only_runs_the_service_fetches_no_tools_for_tests_and_developers_get_them_later(
+    frontend: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_node(tmp_path / "bin", "v24.19.0")
+    (tmp_path / "bin" / "npm").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path / "asked"}\n', encoding="utf-8")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(frontend, "_STAMP", tmp_path / "built")
+    monkeypatch.setattr(frontend, "_INSTALLED", tmp_path / "installed")
+    for dev in (False, False, True, False):
+        assert frontend.provide(tmp_path / "venv", dev=dev)
+    asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[0] for line in asked] == ["ci", "run", "ci"]
+    assert ["--omit=dev" in line for line in asked] == [True, False, False]
