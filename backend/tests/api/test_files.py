@@ -19,6 +19,7 @@ from tests.conftest import Service
 from tests.following import ended, submit
 from tests.source import Source
 
+from music_downloader.library.presence import make_library
 from music_downloader.model import DownloadKind, DownloadStatus
 
 CONTENT = bytes(range(256)) * 4  # not audio; nobody looks inside
@@ -242,6 +243,7 @@ async def test_without_a_file_it_is_404_and_says_so(sessions: Sessions, alice: h
 async def test_a_file_that_has_vanished_is_404_and_says_so(
     service: Service, alice: httpx.AsyncClient, song: str
 ) -> None:
+    make_library(service.library)
     (service.library / "Somebody" / "A Song.mp3").unlink()
     assert "isn't in the library any more" in assert_problem(await alice.get(song), 404)["detail"]
     (service.library / "Somebody").rmdir()
