@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 from procrastinate import App, JobContext
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.engine.order import Listed
@@ -17,6 +18,7 @@ from music_downloader.library.faults import as_failure
 from music_downloader.library.filing import STAGING, remove_staging
 from music_downloader.library.staging import give_free, staging_for_attempt
 from music_downloader.model import DownloadKind, DownloadStatus
+from music_downloader.model.database import is_away
 from music_downloader.service import download, holding, host
 from music_downloader.service.download import Claim
 from music_downloader.task import custody, owned
@@ -61,10 +63,7 @@ async def run_download(context: JobContext, download_id: int) -> None:
                 await holding.hold(session, download_id=download_id, reason=reason)
             place.leave()
             return
-        async with state.sessionmaker.begin() as session:
-            claimed = await download.claim(
-                session, download_id=download_id, places=state.settings.max_per_host
-            )
+        claimed = await _claim(state, download_id)
         if claimed is None:
             place.leave()
             return
@@ -79,6 +78,23 @@ async def run_download(context: JobContext, download_id: int) -> None:
     attempt = asyncio.create_task(_followed(state, claimed, work))
     attempt.add_done_callback(lambda _: place.leave())
     await custody.outlast(state, claimed, attempt)
+
+
+async def _claim(state: WorkerState, download_id: int) -> Claim | None:
+    """Claim a download; once more where the first try finds that the pool's connections are all old.
+
+    They are new after that. Otherwise the job would be gone, and the download wait for the rescue.
+    """
+    for is_last in (False, True):
+        try:
+            async with state.sessionmaker.begin() as session:
+                return await download.claim(
+                    session, download_id=download_id, places=state.settings.max_per_host
+                )
+        except SQLAlchemyError as error:
+            if is_last or not is_away(error):
+                raise
+    return None
 
 
 async def _is_begun(state: WorkerState, place: FetchPlace) -> bool:
