@@ -94,7 +94,7 @@ def test_workers_can_be_many_and_share_what_the_app_is_told() -> None:
     assert of_the_web & {name.upper() for name in Settings.model_fields} == {
         *("SECRET_KEY", "ACCESS_TOKEN_EXPIRE_MINUTES", "REGISTRATION", "LOGIN_LIMIT", "REGISTRATION_LIMIT"),
         *("ADMIN_USERNAME", "ADMIN_EMAIL", "ADMIN_PASSWORD", "EMBEDDED_WORKER"),
-        *("TRUSTED_PROXIES", "CORS_ORIGINS", "ROOT_PATH"),
+        *("TRUSTED_PROXIES", "CORS_ORIGINS", "ROOT_PATH", "METRICS_TOKEN"),
     }
 
 

@@ -22,11 +22,12 @@ from music_downloader.config.safety import check_folders
 from music_downloader.config.secret import fingerprint, signing_key
 from music_downloader.config.settings import Settings, load_settings
 from music_downloader.errors import ConfigurationError, InvalidInputError
+from music_downloader.metrics import Requests
 from music_downloader.migration import upgrade_when_reachable
 from music_downloader.model import Download
 from music_downloader.model.database import connect
 from music_downloader.model.reading import Reading
-from music_downloader.route import admin, documentation, download, event, file, page, problem, system
+from music_downloader.route import admin, documentation, download, event, file, metrics, page, problem, system
 from music_downloader.route.forwarding import Forwarding
 from music_downloader.route.middleware import BodyLimit, RequestContext
 from music_downloader.route.openapi import describe_openapi
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     configure_logging(level=settings.least_level, log_format=settings.log_format)
     check_folders(settings)
     first_admin = _first_admin(settings)
+    requests = Requests()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -80,10 +82,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             with stopping(tell_all, hand_on=True):
                 yield {
                     "settings": settings,
+                    "database": database,
                     "sessionmaker": sessionmaker,
                     "reading": reading,
                     "signing_key": key,
                     "feed": feed,
+                    "requests": requests,
                 }
         finally:
             tell_all()
@@ -105,7 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # the address it would send to is made from the Host header
     )
     problem.install(app)
-    for room in (auth_route, download, file, event, admin, system, documentation, page):
+    for room in (auth_route, download, file, event, admin, system, metrics, documentation, page):
         app.include_router(room.router)
     describe_openapi(app)
     app.add_middleware(BodyLimit)
@@ -120,7 +124,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 *("Link", "Location", "X-Request-ID"),
             ],
         )
-    app.add_middleware(RequestContext, root_path=settings.root_path)
+    app.add_middleware(RequestContext, requests=requests, root_path=settings.root_path)
     app.add_middleware(Protection, root_path=settings.root_path)
     app.add_middleware(Forwarding, trusted=settings.trusted_proxies)
     return app

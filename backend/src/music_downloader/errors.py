@@ -26,7 +26,8 @@
     │   └── WrongPasswordError       (recorded)
     ├── NotAuthenticatedError        401
     │   ├── InvalidCredentialsError  (recorded)
-    │   └── InvalidTokenError
+    │   ├── InvalidTokenError
+    │   └── InvalidMetricsTokenError
     ├── ThrottledError               429 (recorded)
     ├── TooManyActiveError           429
     ├── TooManyStreamsError          429
@@ -196,6 +197,10 @@ class InvalidCredentialsError(NotAuthenticatedError, RecordedError):
 
 class InvalidTokenError(NotAuthenticatedError):
     """This token is not valid (any more); log in again."""
+
+
+class InvalidMetricsTokenError(NotAuthenticatedError):
+    """Send METRICS_TOKEN as the bearer token."""
 
 
 class ThrottledError(RecordedError):

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 DOWNLOADS = "downloads"
 QUIET = "quiet"
 UPKEEP = "upkeep"
+QUEUES = (DOWNLOADS, QUIET, UPKEEP)
 
 RUN_DOWNLOAD = "music:run_download"
 DISCARD = "music:discard"

@@ -74,6 +74,7 @@ def test_the_names_that_clients_were_generated_from_stay(document: dict[str, Any
         "GET /": "getService",
         "GET /health": "getHealth",
         "GET /health/live": "getLiveness",
+        "GET /metrics": "getMetrics",
     }
     assert {place: names.get(place) for place in known} == known
 

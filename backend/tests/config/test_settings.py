@@ -17,6 +17,7 @@ VALID_SECRETS = {
     "database_url": "postgresql://music:a-word@db.example/music",
     "admin_password": "correct horse battery",
     "download_proxy": "socks5://music:a-word@proxy.example:1080",
+    "metrics_token": "0123456789abcdef",
 }
 
 

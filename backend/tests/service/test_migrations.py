@@ -26,7 +26,7 @@ from music_downloader.service import cleanup, throttle
 
 OURS = {
     *("users", "download_history", "token_blacklist", "audit_logs", "tracks", "throttles"),
-    *("counted_blocks", "counted_changes", "filing_intents"),
+    *("counted_blocks", "counted_changes", "filing_intents", "measurements"),
 }
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ENDED = "2026-01-01T00:00:00Z"

@@ -1,6 +1,7 @@
 """Every setting: its name in the environment, its default and its bounds."""
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -36,9 +37,10 @@ from music_downloader.errors import ConfigurationError
 
 PLACEHOLDER_SECRET_KEY = "your-secret-key-change-in-production"  # noqa: S105 - never signs anything
 DEFAULT_DATABASE_URL = "postgresql://postgres:password@localhost:5432/nas_music_downloader"
-SECRETS = ("secret_key", "database_url", "admin_password", "download_proxy")
+SECRETS = ("secret_key", "database_url", "admin_password", "download_proxy", "metrics_token")
 _DRIVER = "postgresql+psycopg"
 _SECRET_FILE_LIMIT = 64 * 1024
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")  # what RFC 6750 lets a bearer token be made of
 
 _Networks = tuple[IPv4Network | IPv6Network, ...]
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
@@ -115,6 +117,7 @@ class Settings(BaseSettings):
     admin_username: str | None = None
     admin_email: str | None = None
     admin_password: SecretStr | None = None
+    metrics_token: SecretStr | None = None
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -136,6 +139,15 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
         return value and SecretStr(check_proxy(value.get_secret_value()))
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_a_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _TOKEN.fullmatch(value.get_secret_value()):
+            raise ValueError(
+                "write 16 to 512 letters, digits or - . _ ~ + / =, for instance from: openssl rand -hex 32"
+            )
+        return value
 
     @field_validator("output_directory", "data_directory")
     @classmethod

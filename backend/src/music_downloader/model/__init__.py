@@ -6,6 +6,7 @@ from music_downloader.model.counted import ANY, EVERYBODY, counted_blocks, count
 from music_downloader.model.download import ACTIVE, Download, DownloadKind, DownloadStatus
 from music_downloader.model.intent import FilingIntent
 from music_downloader.model.mark import LibraryMark
+from music_downloader.model.measurement import measurements
 from music_downloader.model.throttle import Throttle
 from music_downloader.model.track import Track
 from music_downloader.model.user import RevokedToken, User, after_every_session
@@ -29,4 +30,5 @@ __all__ = [
     "after_every_session",
     "counted_blocks",
     "counted_changes",
+    "measurements",
 ]

@@ -77,6 +77,12 @@ class Reading:
         """Close every connection."""
         await self._pool.close()
 
+    @property
+    def used(self) -> tuple[int, int]:
+        """How many connections are in use, and how many there may be."""
+        stats = self._pool.get_stats()
+        return stats["pool_size"] - stats["pool_available"], _SIZE
+
     async def rows(self, statement: Prepared, **parameters: object) -> list[DictRow]:
         """Return all rows, each by the names of its columns. Raises psycopg's errors."""
         values = statement.parameters(parameters)

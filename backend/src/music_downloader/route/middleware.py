@@ -9,6 +9,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from music_downloader.metrics import Requests
 from music_downloader.route.problem import problem
 
 BODY_LIMIT = 64 * 1024
@@ -22,9 +23,10 @@ log = structlog.stdlib.get_logger(__name__)
 class RequestContext:
     """Gives each request an id (taken over from X-Request-ID when sane), and logs how it ended."""
 
-    def __init__(self, app: ASGIApp, *, root_path: str = "") -> None:
+    def __init__(self, app: ASGIApp, *, requests: Requests | None = None, root_path: str = "") -> None:
         """Serve below `root_path`, whether or not the reverse proxy takes the prefix off."""
         self.app = app
+        self.requests = requests
         self.root_path = root_path.rstrip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,10 +41,12 @@ class RequestContext:
         scope["request_id"] = request_id
         started = time.perf_counter()
         status = 0
+        began = 0.0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began
             if message["type"] == "http.response.start":
+                began = time.perf_counter()
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
@@ -58,13 +62,21 @@ class RequestContext:
                     scope, receive, send_with_id
                 )
             finally:
+                ended = time.perf_counter()
+                if self.requests is not None:
+                    self.requests.observe(
+                        method=scope["method"],
+                        route=getattr(scope.get("route"), "path", None),
+                        status=status,
+                        seconds=(began or ended) - started,
+                    )
                 write = log.debug if scope["path"] in _QUIET else log.info
                 write(
                     "request",
                     method=scope["method"],
                     path=scope["path"],
                     status=status,
-                    milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                    milliseconds=round((ended - started) * 1000, 1),
                 )
 
 

@@ -25,6 +25,7 @@ SILENT_AFTER_SECONDS = 15
 _PATIENCE_SECONDS = 4
 _DATABASE_SECONDS = 1.5  # it needs no disk to answer
 _looking: dict[Path, asyncio.Future[Look]] = {}
+_measuring: dict[Path, asyncio.Future[int | None]] = {}
 _GIB = 1024**3
 
 
@@ -162,6 +163,25 @@ async def _look(library: Path) -> Look:
     if looking is None or looking.done():
         looking = _looking[library] = asyncio.ensure_future(asyncio.to_thread(presence.look, library))
     return await asyncio.shield(looking)
+
+
+async def free_space(library: Path) -> int | None:
+    """Return the bytes that are free where the library is, without writing; None where that can't be told."""
+    measuring = _measuring.get(library)
+    if measuring is None or measuring.done():
+        measuring = _measuring[library] = asyncio.ensure_future(asyncio.to_thread(_free_space, library))
+    try:
+        async with asyncio.timeout(_DATABASE_SECONDS):
+            return await asyncio.shield(measuring)
+    except TimeoutError:
+        return None
+
+
+def _free_space(library: Path) -> int | None:
+    try:
+        return shutil.disk_usage(library).free
+    except OSError:
+        return None
 
 
 def _ffmpeg() -> Check:

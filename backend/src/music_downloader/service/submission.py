@@ -11,7 +11,7 @@ from music_downloader.egress.policy import EgressPolicy
 from music_downloader.errors import TooManyActiveError, UrlRefusedError
 from music_downloader.jobs import enqueue_download
 from music_downloader.model import ACTIVE, Download, Outcome, User
-from music_downloader.service import audit
+from music_downloader.service import audit, measurement
 from music_downloader.service.audit import Action, Origin
 
 # Where no row comes back, and none is in its way (any more), the second try tells: what was has just ended.
@@ -64,6 +64,7 @@ async def check(session: AsyncSession, policy: EgressPolicy, *, owner: User, url
             details={"reason": error.detail, "host": host_of(url)},
             origin=origin,
         )
+        await measurement.note(session, {(measurement.REFUSED_ADDRESSES, ""): 1})
         raise
 
 

@@ -29,6 +29,7 @@ from music_downloader.task.fetch import fetch
 from music_downloader.task.filing import file_track
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import FetchPlace, Running, WorkerState
+from music_downloader.task.stopwatch import RESOLVING, Stopwatch, measure
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -74,8 +75,9 @@ async def run_download(context: JobContext, download_id: int) -> None:
         place.leave()
         raise
     log.info("download.started")
-    work = asyncio.create_task(_attempt(state, claimed, place))
-    attempt = asyncio.create_task(_followed(state, claimed, work))
+    watch = Stopwatch()
+    work = asyncio.create_task(_attempt(state, claimed, place, watch))
+    attempt = asyncio.create_task(_followed(state, claimed, work, watch))
     attempt.add_done_callback(lambda _: place.leave())
     await custody.outlast(state, claimed, attempt)
 
@@ -127,11 +129,12 @@ async def _is_free(state: WorkerState, download_id: int) -> bool:
     return True
 
 
-async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]) -> None:
+async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None], watch: Stopwatch) -> None:
     """See an attempt to its end, whichever that is."""
     mine = state.running[claimed.download_id] = Running(claimed=claimed, work=work)
     try:
         await work
+        await measure(state, watch)
     except asyncio.CancelledError:
         ours = asyncio.current_task()
         if ours is not None and ours.cancelling():  # the worker stops
@@ -141,13 +144,15 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
     except LostClaimError:
         await _clear(state, claimed)
     except Exception as error:  # noqa: BLE001 - whatever it was, the row says so
+        watch.stop()
         await _fail(state, claimed, _as_failure(error))
+        await measure(state, watch)
     finally:
         if state.running.get(claimed.download_id) is mine:
             del state.running[claimed.download_id]
 
 
-async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace) -> None:
+async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch: Stopwatch) -> None:
     landed = await owned.complete_from_library(state, claimed)
     if landed is not None:
         log.info("download.owned", path=landed.file_path)
@@ -157,7 +162,8 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace) -> Non
         staging_for_attempt, root, staging_name(claimed), attempt=claimed.attempt, after=claimed.forgiven
     )
     expansion = Expansion(state, claimed, place)
-    fetched = await fetch(state, claimed, staging, on_entries=expansion.take)
+    watch.enter(RESOLVING)
+    fetched = await fetch(state, claimed, staging, on_entries=expansion.take, watch=watch)
     if isinstance(fetched, Listed):
         await expansion.end(fetched)
     elif claimed.kind is DownloadKind.COLLECTION:
@@ -175,8 +181,9 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace) -> Non
         )
         await persist(state, partial(_leave_host, claimed=claimed))
         place.leave()
-        landed = await file_track(state, claimed, fetched, cover=cover)
+        landed = await file_track(state, claimed, fetched, cover=cover, watch=watch)
         log.info("download.completed", path=landed.file_path, bytes=landed.file_size)
+    watch.stop()
     await asyncio.to_thread(remove_staging, staging)
 
 

@@ -16,6 +16,7 @@ from music_downloader.engine.run import OnEntries
 from music_downloader.service import download
 from music_downloader.service.download import Claim
 from music_downloader.task.state import WorkerState
+from music_downloader.task.stopwatch import Stopwatch
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -24,7 +25,7 @@ _LAST_WORD_SECONDS = 2.0
 
 
 async def fetch(
-    state: WorkerState, claimed: Claim, staging: Path, *, on_entries: OnEntries
+    state: WorkerState, claimed: Claim, staging: Path, *, on_entries: OnEntries, watch: Stopwatch
 ) -> Fetched | Listed:
     """Fetch a track into `staging`, or have `on_entries` told what a list holds."""
     settings = state.settings
@@ -40,7 +41,12 @@ async def fetch(
         max_items=settings.max_collection_items,
     )
     async with Reporter(state, claimed) as reporter:
-        return await state.engine.fetch(order, on_progress=reporter.report, on_entries=on_entries)
+
+        def report(progress: Progress) -> None:
+            watch.enter(progress.phase)
+            reporter.report(progress)
+
+        return await state.engine.fetch(order, on_progress=report, on_entries=on_entries)
 
 
 def _item(claimed: Claim) -> Item | None:

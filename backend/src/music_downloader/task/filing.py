@@ -21,21 +21,31 @@ from music_downloader.task.fetch import Reporter
 from music_downloader.task.persistence import persist
 from music_downloader.task.publishing import Finished, publish_track
 from music_downloader.task.state import WorkerState
+from music_downloader.task.stopwatch import CONVERTING, FILING, Stopwatch
 
 
-async def file_track(state: WorkerState, claimed: Claim, fetched: Fetched, *, cover: bytes | None) -> Landed:
+async def file_track(
+    state: WorkerState, claimed: Claim, fetched: Fetched, *, cover: bytes | None, watch: Stopwatch
+) -> Landed:
     """Turn what was fetched into a file of the library; LostClaimError when somebody ended the attempt."""
     settings = state.settings
+    watch.enter(FILING)
     file_tags = await asyncio.to_thread(read_source_tags, fetched.path)
     async with Reporter(state, claimed) as reporter:
+
+        def begin_converting() -> None:
+            watch.enter(CONVERTING)
+            reporter.report(Progress(phase=CONVERTING))
+
         converted = await state.engine.convert(
             fetched.path,
             wanted=claimed.audio_format,
             deadline=settings.download_timeout,
             max_bytes=settings.max_file_size,
             measure=settings.replaygain,
-            on_start=lambda: reporter.report(Progress(phase="converting")),
+            on_start=begin_converting,
         )
+    watch.enter(FILING)
     tags, origins = describe_fetched(fetched.info, file_tags, claimed.entry)
     tags = await _settled(state, claimed, tags)
     loudness = converted.loudness

@@ -19,7 +19,7 @@ from music_downloader.jobs import MEASURE, MEASURE_AFTER_SECONDS, enqueue
 from music_downloader.library.covers import place_cover
 from music_downloader.library.filing import is_filed, publish
 from music_downloader.model import Track
-from music_downloader.service import download, intent, library
+from music_downloader.service import download, intent, library, measurement
 from music_downloader.service.download import Claim, Landed
 from music_downloader.task import owned
 from music_downloader.task.persistence import persist
@@ -153,6 +153,8 @@ async def _move(
         cover_sha256=beside,
         **finished.facts,
     )
+    if not is_adopted:
+        await measurement.note(session, {(measurement.FILED_BYTES, ""): finished.size})
     belongs_to_album = claimed.parent_id is not None and finished.facts["tags"]["values"].get("album")
     if settings.replaygain and finished.facts["loudness"] is None and not belongs_to_album:
         arguments = {"track_id": track.id}

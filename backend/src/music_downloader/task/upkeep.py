@@ -15,7 +15,16 @@ from music_downloader.jobs import CLEAN_UP, FOLD, RECONCILE, RESCUE, RUN_DOWNLOA
 from music_downloader.library.filing import STAGING, remove_staging, staging_left_since
 from music_downloader.library.presence import read_marker
 from music_downloader.library.staging import staged_downloads
-from music_downloader.service import cleanup, counting, holding, intent, library, orphanage, throttle
+from music_downloader.service import (
+    cleanup,
+    counting,
+    holding,
+    intent,
+    library,
+    measurement,
+    orphanage,
+    throttle,
+)
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task import custody
 from music_downloader.task.state import WorkerState
@@ -68,6 +77,8 @@ async def fold(context: JobContext, timestamp: int) -> None:
     async with WorkerState.of(context).sessionmaker.begin() as session:
         await session.execute(text("SET LOCAL synchronous_commit = off"))  # if lost, it is done again
         folded = await counting.fold(session)
+        if folded is not None:  # its lock is ours: nobody else is at it
+            await measurement.fold(session)
     if folded is not None and folded.changes:
         log.debug("counts.folded", changes=folded.changes, blocks=folded.blocks)
 
