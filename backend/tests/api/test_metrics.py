@@ -1,5 +1,6 @@
 """What Prometheus is told: documented, exact over all processes, bounded, and about nobody."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -108,7 +109,9 @@ async def test_what_a_worker_of_its_own_has_done_is_counted_exactly(
         "ALLOWED_NETWORKS": "127.0.0.0/8",
         "MIN_FREE_SPACE": "0",
     }
-    with Started(tmp_path / "worker", "worker", **{name: str(value) for name, value in settings.items()}):
+    with Started(
+        tmp_path / "worker", "worker", **{name: str(value) for name, value in settings.items()}
+    ) as worker:
         landed = await ended(alice, await submit(alice, song), within=60)
         lost = await ended(alice, await submit(alice, source.url("/missing.mp3")))
         assert (landed["status"], lost["error_code"]) == ("completed", "not_found")
@@ -119,6 +122,7 @@ async def test_what_a_worker_of_its_own_has_done_is_counted_exactly(
 
         await until_true(is_measured)
         found = await scrape(service.http)
+        worker.kill(within=10)
     assert at(found, "nas_music_workers") == 1
     ends = {labels: value for (name, labels), value in found.items() if name == ENDED and value}
     assert ends == {frozenset({"completed"}): 1, frozenset({"failed", "not_found"}): 1}
@@ -143,7 +147,8 @@ async def test_what_a_worker_of_its_own_has_done_is_counted_exactly(
     }
 
     door.fall_silent()
-    alone = await scrape(service.http)
+    async with asyncio.timeout(4):
+        alone = await scrape(service.http)
     assert at(alone, "nas_music_database_up") == 0
     assert ENDED not in samples(alone)
     assert at(alone, "nas_music_http_requests_total", "POST", "/api/download", "202") == 2

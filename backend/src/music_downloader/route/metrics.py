@@ -1,5 +1,6 @@
 """Metrics for Prometheus: nothing of them is about a person, so they are open unless a token is set."""
 
+import asyncio
 import hmac
 import math
 from collections.abc import Iterator
@@ -64,7 +65,9 @@ async def get_metrics(
     told.gauge("library_free_bytes", "Bytes free where the library is", [] if free is None else [((), free)])
     if figures is not None:
         _tell_of_all(told, figures)
-    return Response(exposition(request.state.requests, told), media_type=MEDIA_TYPE)
+    # Hundreds of series take some milliseconds to write, and others needn't wait for that.
+    content = await asyncio.to_thread(exposition, request.state.requests, told)
+    return Response(content, media_type=MEDIA_TYPE)
 
 
 def _tell_of_here(told: Told, database: AsyncEngine, reading: Reading) -> None:

@@ -22,6 +22,7 @@ QUEUE, OLDEST, SUBMISSIONS, HEARTBEATS = "queue", "oldest", "submissions", "hear
 Figures = Mapping[tuple[str, str], float]
 
 _PATIENCE_SECONDS = 1.5
+_under_way: set[asyncio.Task[Figures | None]] = set()  # the loop itself would let go of them
 _FOLD = text("""
     WITH taken AS (
         DELETE FROM measurements
@@ -62,10 +63,21 @@ async def fold(session: AsyncSession) -> None:
 
 
 async def read(sessionmaker: async_sessionmaker[AsyncSession]) -> Figures | None:
-    """Return all figures by name and label; None where the database doesn't answer at once."""
+    """Return all figures by name and label; None where the database doesn't answer at once.
+
+    A connection that is silent takes its own time to end, so nobody waits for that.
+    """
+    reading = asyncio.create_task(_read(sessionmaker))
+    _under_way.add(reading)
+    reading.add_done_callback(_under_way.discard)
+    await asyncio.wait({reading}, timeout=_PATIENCE_SECONDS)
+    return reading.result() if reading.done() else None
+
+
+async def _read(sessionmaker: async_sessionmaker[AsyncSession]) -> Figures | None:
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS), sessionmaker() as session:
+        async with sessionmaker() as session:
             rows = await session.execute(_FIGURES, {"silent": SILENT_AFTER_SECONDS})
             return {(row.name, row.label): row.value for row in rows}
-    except (SQLAlchemyError, OSError, TimeoutError):
+    except (SQLAlchemyError, OSError):
         return None
