@@ -319,6 +319,8 @@ def test_what_is_no_postgres_address_is_refused_without_showing_it(
         ("ROOT_PATH", '/"><script>'),
         ("ROOT_PATH", "/müsic"),
         ("ROOT_PATH", "/" + "x" * 300),
+        ("METRICS_TOKEN", "fifteen-letters"),
+        ("METRICS_TOKEN", "no spaces or \u00fcmlauts here"),
         ("DOWNLOAD_PROXY", "proxy.example:1080"),
         ("DOWNLOAD_PROXY", "ftp://proxy.example"),
         ("DOWNLOAD_PROXY", "socks4://proxy.example"),
