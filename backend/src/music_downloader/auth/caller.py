@@ -7,9 +7,10 @@ from fastapi.security import OAuth2PasswordBearer
 
 from music_downloader.auth import session as sessions
 from music_downloader.auth.token import TokenClaims, read
-from music_downloader.dependencies import OriginDep, ReadingDep, SessionDep
+from music_downloader.dependencies import OriginDep, SessionDep
 from music_downloader.errors import InvalidTokenError, NotAnAdminError, NotAuthenticatedError
 from music_downloader.model import Outcome, User
+from music_downloader.model.reading import Caller
 from music_downloader.service import audit
 from music_downloader.service.audit import Action
 
@@ -37,12 +38,12 @@ async def get_current_user(session: SessionDep, claims: ClaimsDep) -> User:
 CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
-async def get_caller_id(reading: ReadingDep, claims: ClaimsDep) -> int:
-    """Return the caller's id, for what only reads; 401 as for `get_current_user`."""
-    return await sessions.id_of(reading, claims)
+async def get_caller(claims: ClaimsDep) -> Caller:
+    """Return the caller for what only reads, and finds out by itself whether the token is alive."""
+    return sessions.caller_of(claims)
 
 
-CallerId = Annotated[int, Depends(get_caller_id)]
+CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
 async def get_administrator(

@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from music_downloader.auth.token import TokenClaims
 from music_downloader.errors import InvalidTokenError
 from music_downloader.model import RevokedToken, User
-from music_downloader.model.reading import Prepared, Reading
+from music_downloader.model.reading import Caller
 from music_downloader.service import audit, feed
 from music_downloader.service.audit import Action, Origin
 
 # Asked with every request, so it is put together once.
 _ALIVE = select(User).where(
-    User.id == bindparam("user_id", type_=BigInteger),
+    User.id == bindparam("caller_id", type_=BigInteger),
     User.is_active,
     or_(
         User.tokens_valid_from.is_(None),
@@ -21,25 +21,24 @@ _ALIVE = select(User).where(
     ),
     ~exists().where(RevokedToken.jti == bindparam("jti", type_=String)),
 )
-_IS_ALIVE = Prepared(_ALIVE.with_only_columns(User.id))
+_IS_ALIVE = _ALIVE.with_only_columns(User.id).exists()
 
 
 async def user_of(session: AsyncSession, claims: TokenClaims) -> User:
     """Return the active user that the token stands for; InvalidTokenError when it has been revoked."""
-    user: User | None = await session.scalar(
-        _ALIVE, {"user_id": claims.user_id, "jti": claims.jti, "issued_at": claims.issued_at}
-    )
+    user: User | None = await session.scalar(_ALIVE, _facts(claims))
     if user is None:
         raise InvalidTokenError
     return user
 
 
-async def id_of(reading: Reading, claims: TokenClaims) -> int:
-    """Return the id of the active user that the token stands for; otherwise as `user_of`."""
-    found = await reading.rows(_IS_ALIVE, user_id=claims.user_id, jti=claims.jti, issued_at=claims.issued_at)
-    if not found:
-        raise InvalidTokenError
-    return int(found[0]["id"])
+def caller_of(claims: TokenClaims) -> Caller:
+    """Return whom the token stands for, and that it must be alive; whoever reads finds that out."""
+    return Caller(user_id=claims.user_id, condition=_IS_ALIVE, values=_facts(claims))
+
+
+def _facts(claims: TokenClaims) -> dict[str, object]:
+    return {"caller_id": claims.user_id, "jti": claims.jti, "issued_at": claims.issued_at}
 
 
 async def log_out(session: AsyncSession, user: User, claims: TokenClaims, *, origin: Origin) -> None:

@@ -6,12 +6,14 @@ day, both are most of what an answer costs. Statements are still written with th
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 
 from music_downloader.model.database import POOL_TIMEOUT_SECONDS, options, patient
@@ -31,6 +33,7 @@ class Prepared:
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *, plan_anew: bool = False) -> None:
+        self.statement = statement
         compiled = statement.compile(dialect=_DIALECT)
         self._constants = compiled.params
         self._names = list(dict.fromkeys(_PLACE.findall(str(compiled))))
@@ -46,6 +49,23 @@ class Prepared:
     def _numbered(self, sql: str) -> str:
         numbers = {name: f"${number}" for number, name in enumerate(self._names, 1)}
         return _PLACE.sub(lambda found: numbers[found[1]], sql).replace("%%", "%")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Who asks: an account, and what has to hold for it to be answered, with the values of that.
+
+    The statement that reads finds that out as well, since asking twice would cost nearly twice as much.
+    """
+
+    user_id: int
+    condition: ColumnElement[bool]
+    values: Mapping[str, object]
+
+
+@lru_cache(maxsize=512)
+def _only_if(statement: Prepared, condition: ColumnElement[bool]) -> Prepared:
+    return Prepared(statement.statement.where(condition), plan_anew=statement.plan_anew)
 
 
 class Reading:
@@ -83,15 +103,22 @@ class Reading:
         stats = self._pool.get_stats()
         return stats["pool_size"] - stats["pool_available"], _SIZE
 
+    async def rows_for(self, caller: Caller, statement: Prepared, **parameters: object) -> list[DictRow]:
+        """Return all rows; none at all where the caller's condition doesn't hold. Otherwise as `rows`."""
+        return await self.rows(_only_if(statement, caller.condition), **parameters, **caller.values)
+
     async def rows(self, statement: Prepared, **parameters: object) -> list[DictRow]:
         """Return all rows, each by the names of its columns. Raises psycopg's errors."""
         values = statement.parameters(parameters)
         kind = psycopg.AsyncClientCursor[DictRow] if statement.plan_anew else psycopg.AsyncRawCursor[DictRow]
         try:
-            async with self._pool.connection() as connection:
+            connection = await self._pool.getconn()  # not `connection()`: there is nothing to commit
+            try:
                 cursor = kind(connection, row_factory=dict_row)
                 await cursor.execute(statement.sql, values, prepare=None if statement.plan_anew else True)
                 return await cursor.fetchall()
+            finally:
+                await self._pool.putconn(connection)
         except psycopg.OperationalError as error:
             if (
                 getattr(error, "sqlstate", None) is None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from music_downloader.auth.caller import CallerId, CurrentUser
+from music_downloader.auth.caller import CallerDep, CurrentUser
 from music_downloader.dependencies import OriginDep, ReadingDep, SessionDep, SettingsDep
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.model import Download
@@ -64,12 +64,12 @@ async def list_downloads(
     request: Request,
     response: Response,
     reading: ReadingDep,
-    user_id: CallerId,
+    caller: CallerDep,
 ) -> DownloadPage:
     """Return one page of what you submitted, or with `parent_id` the tracks of a collection."""
     page = await history.list_page(
         reading,
-        user_id=user_id,
+        caller,
         number=query.page,
         size=query.per_page,
         status=query.status,
@@ -77,12 +77,14 @@ async def list_downloads(
         parent_id=query.parent_id,
     )
     link_pages(request, response, page)
-    return DownloadPage(
-        downloads=[DownloadRead.model_validate(row) for row in page.rows],
-        total=page.total,
-        page=page.number,
-        per_page=page.size,
-        pages=page.count,
+    return DownloadPage.model_validate(
+        {
+            "downloads": page.rows,
+            "total": page.total,
+            "page": page.number,
+            "per_page": page.size,
+            "pages": page.count,
+        }
     )
 
 

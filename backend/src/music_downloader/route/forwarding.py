@@ -5,6 +5,7 @@ the right, and the first address that isn't a trusted proxy's is the caller's; a
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.datastructures import Headers
@@ -113,6 +114,7 @@ def _is_among(address: _Address | None, networks: Networks) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
+@lru_cache(maxsize=1024)
 def _plain(host: str) -> _Address | None:
     """Read an address in the form that audit log and networks have: no zone, no IPv4 in IPv6's clothes."""
     try:

@@ -92,7 +92,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "")
+        if not announced and "transfer-encoding" not in headers:
+            await self.app(scope, receive, send)  # there is no body (RFC 9112, 6.3)
+            return
         if announced.isdecimal() and int(announced[:20]) > BODY_LIMIT:
             await _too_large(scope, receive, send)
             return

@@ -1,6 +1,7 @@
 """What every answer tells browsers to keep from doing."""
 
-from starlette.datastructures import MutableHeaders
+from functools import cache
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # JSON, audio and pictures have no business in running anything.
@@ -20,15 +21,29 @@ _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_MAY_BE_OWN = {b"content-security-policy", b"cache-control"}
 # For this name only: other services of the same machine may still be plain. A month, so that a mistake mends.
 _STAY_WITH_HTTPS = "max-age=2592000"
 
 
 def protection(path: str, *, scheme: str = "http") -> dict[str, str]:
     """Return the headers for an answer at `path` (below ROOT_PATH)."""
-    is_documentation = path == "/docs" or path.startswith("/docs/")
-    headers = {_POLICY: _DOCUMENTATION if is_documentation else _NOTHING, **_ALWAYS}
+    return _headers(_policy(path), scheme)
+
+
+def _policy(path: str) -> str:
+    return _DOCUMENTATION if path == "/docs" or path.startswith("/docs/") else _NOTHING
+
+
+def _headers(policy: str, scheme: str) -> dict[str, str]:
+    headers = {_POLICY: policy, **_ALWAYS}
     return {**headers, "Strict-Transport-Security": _STAY_WITH_HTTPS} if scheme == "https" else headers
+
+
+@cache
+def _on_the_wire(policy: str, scheme: str) -> dict[bytes, bytes]:
+    headers = {**_headers(policy, scheme), "Cache-Control": "no-store"}
+    return {name.lower().encode(): value.encode() for name, value in headers.items()}
 
 
 class Protection:
@@ -50,12 +65,12 @@ class Protection:
 
         async def send_protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                own_policy = headers.get(_POLICY)
-                headers.update(protection(path, scheme=scheme))
-                if own_policy is not None:
-                    headers[_POLICY] = own_policy
-                headers.setdefault("Cache-Control", "no-store")
+                own = {name: value for name, value in message["headers"] if name in _MAY_BE_OWN}
+                given = _on_the_wire(_policy(path), scheme)
+                message["headers"] = [
+                    *(field for field in message["headers"] if field[0] not in given),
+                    *(given | own).items(),
+                ]
             await send(message)
 
         await self.app(scope, receive, send_protected)

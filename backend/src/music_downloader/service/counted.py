@@ -6,7 +6,7 @@ agree, whatever happens meanwhile. How the blocks come about is told in `service
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -37,8 +37,9 @@ from sqlalchemy import (
     union_all,
 )
 
+from music_downloader.errors import InvalidTokenError
 from music_downloader.model import ANY, EVERYBODY, AuditLog, Download, counted_blocks, counted_changes
-from music_downloader.model.reading import Prepared, Reading
+from music_downloader.model.reading import Caller, Prepared, Reading
 from music_downloader.service.page import Page, page_of
 
 BLOCK = 2000  # rows: what is walked over at most, and a thousandth of a long list
@@ -89,12 +90,16 @@ async def read(
     *,
     number: int,
     size: int,
+    caller: Caller | None = None,
     user_id: int | None = None,
     word: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Page[dict[str, Any]]:
-    """Return one page of a list, newest first; beyond the last page it is empty."""
+    """Return one page of a list, newest first; beyond the last page it is empty.
+
+    Raises InvalidTokenError where the caller's condition doesn't hold.
+    """
     offset = (number - 1) * size
     shape = Shape(
         by_user=user_id is not None,
@@ -105,10 +110,22 @@ async def read(
         size=size,
     )
     values = {"user_id": user_id, "word": word, "since": since, "until": until, "offset": offset}
-    found = await reading.rows(page_statement(source, columns, shape), **values)
+    found = await found_for(reading, caller, page_statement(source, columns, shape), values)
     if found[0]["total"] is None:  # the blocks aren't there yet: an update is still at it
         found = await reading.rows(_uncounted(source, columns, shape), **values)
     return page_of(found, number=number, size=size)
+
+
+async def found_for(
+    reading: Reading, caller: Caller | None, statement: Prepared, values: Mapping[str, object]
+) -> list[dict[str, Any]]:
+    """Return the rows of a page's statement; InvalidTokenError where the caller's condition doesn't hold."""
+    if caller is None:
+        return await reading.rows(statement, **values)
+    found = await reading.rows_for(caller, statement, **values)
+    if not found:
+        raise InvalidTokenError
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from music_downloader.errors import DownloadNotFoundError
 from music_downloader.model import Download, DownloadKind, DownloadStatus, User
 from music_downloader.model.download import SEARCHED, SEPARATOR
-from music_downloader.model.reading import Prepared, Reading
-from music_downloader.service.counted import DOWNLOADS, Columns, of_rows, read, with_total
+from music_downloader.model.reading import Caller, Prepared, Reading
+from music_downloader.service.counted import DOWNLOADS, Columns, found_for, of_rows, read, with_total
 from music_downloader.service.page import Page, page_of
 
 _ITEMS = case(
@@ -70,24 +70,26 @@ async def get(session: AsyncSession, *, user: User, download_id: int) -> Downloa
 
 async def list_page(
     reading: Reading,
+    caller: Caller,
     *,
-    user_id: int,
     number: int,
     size: int,
     status: DownloadStatus | None = None,
     search: str = "",
     parent_id: int | None = None,
 ) -> Page[dict[str, Any]]:
-    """Return one page of a user's, newest first; beyond the last page it is empty.
+    """Return one page of the caller's, newest first; beyond the last page it is empty.
 
-    Without `parent_id` it holds what was submitted, with it the tracks of that collection.
+    Without `parent_id` it holds what was submitted, with it the tracks of that collection. Raises
+    InvalidTokenError where the caller's session has ended.
     """
     return await _page(
         reading,
         OWN,
+        caller=caller,
         number=number,
         size=size,
-        user_id=user_id,
+        user_id=caller.user_id,
         status=status,
         search=search,
         parent_id=parent_id,
@@ -124,6 +126,7 @@ async def _page(
     reading: Reading,
     columns: Columns,
     *,
+    caller: Caller | None = None,
     number: int,
     size: int,
     user_id: int | None,
@@ -133,9 +136,16 @@ async def _page(
 ) -> Page[dict[str, Any]]:
     word = status.value if status else None
     if not search and parent_id is None:
-        return await read(reading, DOWNLOADS, columns, number=number, size=size, user_id=user_id, word=word)
-    if SEPARATOR in search:
-        return Page(rows=[], total=0, number=number, size=size)
+        return await read(
+            reading,
+            DOWNLOADS,
+            columns,
+            caller=caller,
+            number=number,
+            size=size,
+            user_id=user_id,
+            word=word,
+        )
     statement = matching_statement(
         columns,
         by_user=user_id is not None,
@@ -143,15 +153,16 @@ async def _page(
         by_search=bool(search),
         by_parent=parent_id is not None,
     )
-    found = await reading.rows(
-        statement,
-        user_id=user_id,
-        status=word,
-        pattern="%" + _LIKE_SIGNS.sub(r"\\\g<0>", search) + "%",
-        parent_id=parent_id,
-        size=size,
-        offset=(number - 1) * size,
-    )
+    contains = "%" + _LIKE_SIGNS.sub(r"\\\g<0>", search) + "%"
+    values = {
+        "user_id": user_id,
+        "status": word,
+        "pattern": "" if SEPARATOR in search else contains,  # no text is empty
+        "parent_id": parent_id,
+        "size": size,
+        "offset": (number - 1) * size,
+    }
+    found = await found_for(reading, caller, statement, values)
     return page_of(found, number=number, size=size)
 
 
