@@ -4,6 +4,7 @@
     ├── ConfigurationError           the start is refused
     ├── DownloadFailedError          a download ended without a file (code, transient)
     ├── LostClaimError               an attempt was ended by somebody else
+    ├── LostQueueError               a job was ended with the queue's connection
     ├── NotFoundError                404
     │   ├── DownloadNotFoundError
     │   ├── UserNotFoundError
@@ -95,6 +96,10 @@ class DownloadFailedError(MusicDownloaderError):
 
 class LostClaimError(MusicDownloaderError):
     """This attempt at the download was ended by somebody else."""
+
+
+class LostQueueError(MusicDownloaderError):
+    """The queue's connection is gone, and the job ended with it; it is done again."""
 
 
 class RecordedError(MusicDownloaderError):

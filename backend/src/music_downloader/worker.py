@@ -149,6 +149,7 @@ async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int,
             shutdown_graceful_timeout=state.settings.shutdown_grace,
             delete_jobs="always",  # what a failed job left undone is found by the rescue; its log says why
             additional_context=state.as_context(),
+            worker_middleware=[] if name == DOWNLOADS else [custody.end_with_queue],
             install_signal_handlers=False,
             update_heartbeat_interval=_HEARTBEAT_SECONDS,
             stalled_worker_timeout=SILENT_AFTER_SECONDS,
