@@ -107,6 +107,7 @@ async def retry(
                     error_message=None,
                     attempts_forgiven=Download.attempts,
                     attempts_lost=0,
+                    fence_at_retry=Download.fence,
                 )
                 .execution_options(synchronize_session=False)
             )

@@ -49,8 +49,8 @@ async def outlast(state: WorkerState, claimed: Claim, attempt: asyncio.Task[None
         attempt.result()
 
 
-async def end_with_queue(call_next: AsyncCallNext, context: JobContext, worker: Worker) -> Any:  # noqa: ANN401 - handed on
-    """Run a job, and end it as soon as the queue is lost: the round waits for its jobs before the next begins.
+async def end_with_queue(call_next: AsyncCallNext, context: JobContext, worker: Worker) -> object:
+    """Run a job, and end it as soon as the queue is lost: the round waits for its jobs before the next.
 
     Around all jobs but downloads, which outlast it.
     """

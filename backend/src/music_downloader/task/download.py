@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -85,17 +86,25 @@ async def run_download(context: JobContext, download_id: int) -> None:
 async def _claim(state: WorkerState, download_id: int) -> Claim | None:
     """Claim a download; once more where the first try finds that the pool's connections are all old.
 
-    They are new after that. Otherwise the job would be gone, and the download wait for the rescue.
+    They are new after that. Otherwise the job would be gone, and the download wait for the rescue. A claim
+    whose commit isn't answered may have been made: the attempt begins by finding that out.
     """
     for is_last in (False, True):
+        claimed = None
         try:
             async with state.sessionmaker.begin() as session:
-                return await download.claim(
+                claimed = await download.claim(
                     session, download_id=download_id, places=state.settings.max_per_host
                 )
         except SQLAlchemyError as error:
-            if is_last or not is_away(error):
+            if not is_away(error):
                 raise
+            if claimed is not None:
+                return replace(claimed, is_certain=False)
+            if is_last:
+                raise
+        else:
+            return claimed
     return None
 
 
@@ -153,13 +162,15 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
 
 
 async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch: Stopwatch) -> None:
+    if not claimed.is_certain and not await persist(state, partial(download.confirm, claimed=claimed)):
+        raise LostClaimError
     landed = await owned.complete_from_library(state, claimed)
     if landed is not None:
         log.info("download.owned", path=landed.file_path)
         return
     root = state.settings.output_directory
     staging = await asyncio.to_thread(
-        staging_for_attempt, root, staging_name(claimed), attempt=claimed.attempt, after=claimed.forgiven
+        staging_for_attempt, root, staging_name(claimed), attempt=claimed.fence, after=claimed.fence_at_retry
     )
     expansion = Expansion(state, claimed, place)
     watch.enter(RESOLVING)
@@ -189,7 +200,7 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch:
 
 async def _leave_host(session: AsyncSession, claimed: Claim) -> None:
     await download.unhurried(session)  # its end gives the place back too
-    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+    await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
 
 
 def staging_name(claimed: Claim) -> str:
@@ -205,7 +216,7 @@ async def _clear(state: WorkerState, claimed: Claim) -> None:
 
 
 def _own_staging(state: WorkerState, claimed: Claim) -> Path:
-    return state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.attempt}"
+    return state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.fence}"
 
 
 async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:

@@ -56,7 +56,7 @@ class Expansion:
             row = await self._collection(session)
             if is_first:
                 claimed = self._claimed
-                await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+                await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
                 if claimed.parent_id is None:
                     await collection.begin(
                         session, collection_id=row.id, facts=_facts(sense), listing=_listing(sense)
