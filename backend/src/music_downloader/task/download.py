@@ -154,7 +154,7 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
         await _clear(state, claimed)
     except Exception as error:  # noqa: BLE001 - whatever it was, the row says so
         watch.stop()
-        await _fail(state, claimed, _as_failure(error))
+        await _to_its_end(state, claimed, _as_failure(error))
         await measure(state, watch)
     finally:
         if state.running.get(claimed.download_id) is mine:
@@ -229,6 +229,21 @@ async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) 
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
     if status is not DownloadStatus.PENDING:  # otherwise the next attempt goes on from what is there
         await _clear(state, claimed)
+
+
+async def _to_its_end(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:
+    """Fail, also when the worker is told to stop meanwhile; what can't be written then is handed back."""
+    failing = asyncio.create_task(_fail(state, claimed, error))
+    try:
+        await asyncio.shield(failing)
+    except asyncio.CancelledError:
+        await asyncio.wait({failing}, timeout=_GOODBYE_SECONDS)
+        if not failing.done():
+            failing.cancel()
+            await asyncio.wait({failing})
+        if failing.cancelled() or failing.exception() is not None:
+            await asyncio.shield(_hand_back(state, claimed))
+        raise
 
 
 async def _held_back(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> bool:
