@@ -69,6 +69,7 @@ async def list_downloads(
     """Return one page of what you submitted, or with `parent_id` the tracks of a collection."""
     page = await history.list_page(
         reading,
+        history.OWN,
         user_id=user_id,
         number=query.page,
         size=query.per_page,

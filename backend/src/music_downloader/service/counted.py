@@ -94,7 +94,10 @@ async def read(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Page[dict[str, Any]]:
-    """Return one page of a list, newest first; beyond the last page it is empty."""
+    """Return one page of a list, newest first: from `since` on, and before `until`.
+
+    Beyond the last page it is empty. The `word` is a download's status, or an entry's action.
+    """
     offset = (number - 1) * size
     shape = Shape(
         by_user=user_id is not None,
