@@ -91,10 +91,8 @@ async def _work(state: WorkerState) -> None:
             group.create_task(state.storage.closed())
             await reconcile.begin(app)
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
-        # A job holds its place while it fetches and while it encodes, so there are places for both.
-        places = settings.worker_concurrency + settings.encode_concurrency
         queues = (
-            (DOWNLOADS, places, _POLL_SECONDS),
+            (DOWNLOADS, state.places, _POLL_SECONDS),
             (QUIET, 1, _QUIET_POLL_SECONDS),
             (UPKEEP, 1, _UPKEEP_POLL_SECONDS),
         )

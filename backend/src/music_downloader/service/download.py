@@ -287,17 +287,19 @@ async def lose(session: AsyncSession, claimed: Claim) -> DownloadStatus | None:
     return await _give_up(session, claimed, error, attempts_lost=lost)
 
 
-async def hand_back(session: AsyncSession, claimed: Claim, *, held: bool = False, **values: object) -> bool:
+async def hand_back(
+    session: AsyncSession, claimed: Claim, *, held: bool = False, delay: float = 0, **values: object
+) -> bool:
     """Give an attempt back that was cut short through nobody's fault, without counting it.
 
-    It is queued at once, unless it is to be `held`.
+    It is queued at once, or after `delay` seconds, unless it is to be `held`.
     """
     uncounted = claimed.attempt - 1
     if not await _end(session, claimed, PENDING, progress=None, attempts=uncounted, held=held, **values):
         return False
     await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
     if not held:
-        await _enqueue(session, claimed)
+        await _enqueue(session, claimed, delay=delay)
     return True
 
 

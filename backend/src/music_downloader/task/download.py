@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.engine.order import Listed
-from music_downloader.errors import DownloadFailedError, ErrorCode, LostClaimError
+from music_downloader.errors import BusyListingError, DownloadFailedError, ErrorCode, LostClaimError
 from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
 from music_downloader.library.faults import as_failure
 from music_downloader.library.filing import STAGING, remove_staging
@@ -42,6 +42,7 @@ _MAY_BE_OF_STORAGE = {
     ErrorCode.UNAVAILABLE,
     ErrorCode.TIMEOUT,
 }
+_LISTED_AGAIN_SECONDS = 30.0
 _GOODBYE_SECONDS = 3.0  # for a worker that is told to stop while the database is away
 
 
@@ -152,6 +153,9 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
         await _clear(state, claimed)
     except LostClaimError:
         await _clear(state, claimed)
+    except BusyListingError:  # what is listed already is fetched meanwhile, and isn't added twice
+        await persist(state, partial(download.hand_back, claimed=claimed, delay=_LISTED_AGAIN_SECONDS))
+        log.info("download.list_waits")
     except Exception as error:  # noqa: BLE001 - whatever it was, the row says so
         watch.stop()
         await _to_its_end(state, claimed, _as_failure(error))
@@ -159,6 +163,7 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
     finally:
         if state.running.get(claimed.download_id) is mine:
             del state.running[claimed.download_id]
+            state.listing.discard(claimed.download_id)
 
 
 async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch: Stopwatch) -> None:
