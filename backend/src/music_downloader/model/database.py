@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_SECONDS = 3
 POOL_TIMEOUT_SECONDS = 3
+FIRST_WORD_SECONDS = 4.0  # with a database that has gone, everybody hears so within five
 _PATIENCE_SECONDS = 4.0
 _GRACE_SECONDS = 0.5  # the server itself ends a statement before
 _LEAST_SECONDS = 0.5
@@ -56,6 +57,12 @@ def first_word_within(seconds: float) -> Iterator[None]:
         yield
     finally:
         _first_word_by.set(before)
+
+
+def wait_anew() -> None:
+    """Count the wait for the first word from now on: what was waited for until here wasn't the database."""
+    if _first_word_by.get() is not None:
+        _first_word_by.set(asyncio.get_running_loop().time() + FIRST_WORD_SECONDS)
 
 
 def is_away(error: BaseException) -> bool:
