@@ -8,12 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.settings import Settings
 from music_downloader.errors import RecordedError
-from music_downloader.model.database import first_word_within
+from music_downloader.model.database import FIRST_WORD_SECONDS, first_word_within
 from music_downloader.model.reading import Reading
 from music_downloader.service.audit import Origin
-
-# With a database that has gone, everybody hears so within five seconds.
-_FIRST_WORD_SECONDS = 4.0
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -21,7 +18,7 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
 
     The exception are refusals that have been written down (RecordedError): those records stay.
     """
-    with first_word_within(_FIRST_WORD_SECONDS):
+    with first_word_within(FIRST_WORD_SECONDS):
         async with request.state.sessionmaker() as session:
             try:
                 yield session

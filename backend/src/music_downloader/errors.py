@@ -4,6 +4,8 @@
     ├── ConfigurationError           the start is refused
     ├── DownloadFailedError          a download ended without a file (code, transient)
     ├── LostClaimError               an attempt was ended by somebody else
+    ├── BusyListingError             a long list waits for others to be read
+    ├── LostQueueError               a job was ended with the queue's connection
     ├── NotFoundError                404
     │   ├── DownloadNotFoundError
     │   ├── UserNotFoundError
@@ -95,6 +97,14 @@ class DownloadFailedError(MusicDownloaderError):
 
 class LostClaimError(MusicDownloaderError):
     """This attempt at the download was ended by somebody else."""
+
+
+class BusyListingError(MusicDownloaderError):
+    """As many long lists are being read as may be at once."""
+
+
+class LostQueueError(MusicDownloaderError):
+    """The queue's connection is gone, and the job ended with it; it is done again."""
 
 
 class RecordedError(MusicDownloaderError):

@@ -91,10 +91,8 @@ async def _work(state: WorkerState) -> None:
             group.create_task(state.storage.closed())
             await reconcile.begin(app)
         log.info("worker.started", fetches=settings.worker_concurrency, encodes=settings.encode_concurrency)
-        # A job holds its place while it fetches and while it encodes, so there are places for both.
-        places = settings.worker_concurrency + settings.encode_concurrency
         queues = (
-            (DOWNLOADS, places, _POLL_SECONDS),
+            (DOWNLOADS, state.places, _POLL_SECONDS),
             (QUIET, 1, _QUIET_POLL_SECONDS),
             (UPKEEP, 1, _UPKEEP_POLL_SECONDS),
         )
@@ -149,6 +147,7 @@ async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int,
             shutdown_graceful_timeout=state.settings.shutdown_grace,
             delete_jobs="always",  # what a failed job left undone is found by the rescue; its log says why
             additional_context=state.as_context(),
+            worker_middleware=[] if name == DOWNLOADS else [custody.end_with_queue],
             install_signal_handlers=False,
             update_heartbeat_interval=_HEARTBEAT_SECONDS,
             stalled_worker_timeout=SILENT_AFTER_SECONDS,

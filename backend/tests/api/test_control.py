@@ -11,7 +11,8 @@ from tests.following import ended, submit, until
 from tests.source import Source
 
 from music_downloader.errors import ErrorCode
-from music_downloader.model import AuditLog, Download, DownloadKind, DownloadStatus, Track
+from music_downloader.library.presence import make_library
+from music_downloader.model import AuditLog, Download, DownloadKind, DownloadStatus, LibraryMark, Track
 
 SONG = "https://music.example/song.mp3"
 CALLS = [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", ""), ("GET", "/file"), ("GET", "/cover")]
@@ -109,6 +110,24 @@ async def test_the_file_goes_with_the_last_download_that_uses_it_if_that_is_want
     assert (await bob.get(f"/api/downloads/{his}/file")).content == b"a song"
     assert (await bob.delete(f"/api/downloads/{his}", params=wanted)).status_code == 204
     assert not song.exists()
+
+
+async def test_what_lies_in_a_library_that_is_away_cannot_be_deleted_and_the_rest_can(
+    service: Service, alice: httpx.AsyncClient, sessions: Sessions
+) -> None:
+    whole = await add(
+        sessions, alice, kind=DownloadKind.COLLECTION, playlist_path="Playlists/A List.m3u8", items_total=0
+    )
+    nothing = await add(sessions, alice, status=DownloadStatus.FAILED, error_code=ErrorCode.NOT_FOUND)
+    async with sessions.begin() as session:
+        session.add(LibraryMark(name="library-elsewhere", is_mount=True))
+    wanted = {"delete_file": "true"}
+    refused = await alice.delete(f"/api/downloads/{whole}", params=wanted)
+    assert "isn't there" in assert_problem(refused, 503)["detail"]
+    assert (await alice.get(f"/api/downloads/{whole}")).status_code == 200
+    assert (await alice.delete(f"/api/downloads/{nothing}", params=wanted)).status_code == 204
+    make_library(service.library, "library-elsewhere")
+    assert (await alice.delete(f"/api/downloads/{whole}", params=wanted)).status_code == 204
 
 
 async def test_a_collection_shows_how_its_tracks_stand(alice: httpx.AsyncClient, sessions: Sessions) -> None:

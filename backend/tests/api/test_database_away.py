@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import literal, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.api.listening import listening
@@ -16,6 +17,9 @@ from tests.conftest import Service
 from tests.door import Door
 from tests.following import submit
 
+from music_downloader.auth.password import place
+from music_downloader.model.database import first_word_within
+from music_downloader.model.reading import Prepared, Reading
 from music_downloader.postgres import EmbeddedPostgres
 
 LOGIN = {"username": "alice", "password": "correct horse battery"}
@@ -92,6 +96,30 @@ async def test_a_database_that_falls_silent_under_it_is_503_until_it_is_back(
     await door.open()
     await until_back(service)
     assert (await alice.get("/api/downloads")).status_code == 200
+
+
+async def test_lists_are_503_in_time_however_many_connections_are_silent(door: Door) -> None:
+    await door.open()
+    reading = await Reading(door.url, application_name="tests").open()
+    one = Prepared(select(literal(1).label("one")))
+    try:
+        both = await asyncio.gather(*(reading.rows(one) for _ in range(2)))
+        assert both == [[{"one": 1}]] * 2
+        door.fall_silent()
+        begun = time.monotonic()
+        with pytest.raises(psycopg.OperationalError):
+            await reading.rows(one)
+        assert time.monotonic() - begun < 5
+    finally:
+        await reading.close()
+
+
+async def test_who_has_waited_to_hash_a_password_has_all_the_time_for_the_database(
+    database: AsyncEngine,
+) -> None:
+    with first_word_within(0):  # as after so long a wait
+        async with place(), database.connect() as connection:
+            await connection.execute(text("SELECT pg_sleep(1)"))
 
 
 @pytest.mark.parametrize("way", ["cut off", "silent"])

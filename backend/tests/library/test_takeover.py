@@ -47,17 +47,6 @@ def test_what_may_still_be_written_to_is_copied_and_its_writer_left_without_it(r
     assert (third / first.name).read_bytes() == b"half"
 
 
-def test_the_same_attempt_again_goes_on_and_is_free_no_more(root: Path) -> None:
-    handed_back = _half(_folder(root, 1))
-    give_free(handed_back.parent)
-    again = _folder(root, 1)
-    assert (again / handed_back.name).stat().st_ino == handed_back.stat().st_ino
-    with handed_back.open("ab") as frozen:
-        _folder(root, 2)
-        frozen.write(b" and more")
-    assert (_folder(root, 2) / handed_back.name).read_bytes() == b"half"
-
-
 def test_nothing_can_be_given_free_that_is_gone(root: Path) -> None:
     give_free(root / STAGING / "7-abc-1")
     assert staged_downloads(root) == {}

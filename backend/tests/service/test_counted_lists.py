@@ -431,7 +431,7 @@ async def test_a_database_without_the_extension_is_searched_all_the_same(
         connection.execute(PEOPLE)
         fill(connection, ROWS, 20)
         assert connection.execute(stands, [search.INDEX]).fetchone() == (None,)
-        page = await history.list_page(reading, user_id=1, number=1, size=5, search="song 1")
+        page = await history.list_page(reading, history.OWN, user_id=1, number=1, size=5, search="song 1")
         assert page.total == 10  # 1 and 11 to 19
         assert await asyncio.to_thread(upgrade, url) is False  # the extension can be had by now
         assert connection.execute(stands, [search.INDEX]).fetchone() == (search.INDEX,)

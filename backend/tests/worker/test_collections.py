@@ -16,9 +16,13 @@ from tests.conftest import Serve, Service
 from tests.following import ended, submit, until
 from tests.source import Source
 
+from music_downloader.engine.order import Entry
+from music_downloader.engine.source import SourceInfo
 from music_downloader.library.filing import STAGING
 from music_downloader.library.tags import read_tags
 from music_downloader.model import AuditLog, Download
+from music_downloader.task import download as task
+from music_downloader.task.expansion import Expansion
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -146,6 +150,39 @@ async def test_tracks_begin_before_the_last_one_is_listed(
     assert listed is None or first < listed
     cancelled = await alice.post(f"/api/downloads/{number}/cancel")
     assert cancelled.json()["status"] == "cancelled"
+
+
+async def test_long_lists_leave_room_for_a_track_and_are_all_read_in_the_end(
+    serve: Serve, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    take = Expansion.take
+
+    async def take_long(self: Expansion, whole: SourceInfo, entries: list[Entry]) -> None:
+        await take(self, whole, entries)
+        if entries[0].position > 25:  # not the first batch
+            begun.set()
+            await go_on.wait()
+
+    monkeypatch.setattr(Expansion, "take", take_long)
+    monkeypatch.setattr(task, "_LISTED_AGAIN_SECONDS", 0.5)
+    # Two places for jobs, and so one for a long list.
+    service = await serve(embedded_worker=True, worker_concurrency=1, encode_concurrency=1)
+    alice = await service.sign_in()
+    lists = [
+        await submit(alice, source.feed(f"/{name}.xml", [source.url(f"/{name}/{n}.mp3") for n in range(60)]))
+        for name in ("first", "second")
+    ]
+    async with asyncio.timeout(20):
+        await begun.wait()
+    for number in lists:
+        await until(alice, number, lambda one: one["items"] is not None)
+    song = await ended(alice, await submit(alice, _songs(source, 1)[0]))
+    assert song["status"] == "completed", song
+    go_on.set()
+    for number in lists:
+        await until(alice, number, lambda one: one["items"]["total"] == 60)
+        await alice.post(f"/api/downloads/{number}/cancel")
 
 
 async def test_reading_a_list_again_doubles_nothing(

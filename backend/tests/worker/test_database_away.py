@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import select
+from procrastinate import JobContext
+from sqlalchemy import select, text
 from sqlalchemy.engine import make_url
 from tests import media
 from tests.conftest import Serve, Service
@@ -22,11 +23,15 @@ from tests.source import Source
 from tests.worker.landing import Sessions, eventually, files
 
 from music_downloader import worker
+from music_downloader.jobs import CLEAN_UP, MEASURE, QUIET, UPKEEP, enqueue
 from music_downloader.library.filing import publish
 from music_downloader.migration import upgrade
 from music_downloader.model import Track
 from music_downloader.postgres import EmbeddedPostgres
-from music_downloader.task import custody, publishing, upkeep
+from music_downloader.service import download
+from music_downloader.task import custody, finish, publishing, upkeep
+from music_downloader.task.state import WorkerState
+from music_downloader.worker import run_worker
 
 
 @pytest.fixture
@@ -127,3 +132,71 @@ async def test_a_file_that_is_filed_as_the_database_goes_is_neither_lost_nor_fet
     assert files(service.library) == ["Somebody/Song.mp3"]
     async with sessions() as session:
         assert await session.scalar(select(Track.path)) == "Somebody/Song.mp3"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_a_lost_queue_doesnt_wait_for_the_jobs_that_it_had_begun(
+    serve: Serve, sessions: Sessions, door: Door, monkeypatch: pytest.MonkeyPatch, *, is_silent: bool
+) -> None:
+    begun: set[str] = set()
+    ended: set[str] = set()
+
+    def lasting(name: str) -> Any:
+        async def last(_: JobContext, **__: object) -> None:
+            begun.add(name)
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.add(name)
+
+        return last
+
+    monkeypatch.setattr(finish, "measure", lasting(MEASURE))
+    monkeypatch.setattr(upkeep, "clean_up", lasting(CLEAN_UP))
+    monkeypatch.setattr(worker, "_QUIET_POLL_SECONDS", 0.1)
+    await door.open()
+    service = await serve(database_url=door.url, embedded_worker=True, shutdown_grace=60)
+    async with sessions.begin() as session:
+        await enqueue(session, MEASURE, queue=QUIET, priority=1, arguments={"track_id": 1})
+        await enqueue(session, CLEAN_UP, queue=UPKEEP, priority=1, arguments={"timestamp": 0})
+    await eventually(lambda: begun == {MEASURE, CLEAN_UP}, within=20)
+    if is_silent:
+        door.fall_silent()
+        await asyncio.sleep(6)  # longer than the queue waits for an answer
+    await door.close()
+    await eventually(lambda: ended == {MEASURE, CLEAN_UP})
+    await door.open()
+    await _back(service)
+
+
+async def test_nobody_is_taken_for_dead_while_the_database_has_only_just_been_started(
+    serve: Serve, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    may_judge = custody.may_judge
+
+    async def counted(state: WorkerState) -> bool:
+        nonlocal asked
+        may = await may_judge(state)
+        asked += 1
+        return may
+
+    monkeypatch.setattr(custody, "may_judge", counted)
+    monkeypatch.setattr(upkeep, "_EVERY_TEN_SECONDS", "* * * * * *")
+    monkeypatch.setattr(custody, "SILENT_AFTER_SECONDS", 1e9)  # as if the database were younger than that
+    service = await serve()
+    alice = await service.sign_in()
+    number = await submit(alice, "https://music.example/song.mp3")
+    async with sessions.begin() as session:
+        assert await download.claim(session, download_id=number, places=2)
+        await session.execute(text("DELETE FROM procrastinate_jobs"))
+    running = asyncio.create_task(run_worker(service.settings))
+    try:
+        await eventually(lambda: asked >= 2)
+        assert (await alice.get(f"/api/downloads/{number}")).json()["status"] == "in-progress"
+        monkeypatch.setattr(custody, "SILENT_AFTER_SECONDS", 0)
+        await until(alice, number, lambda one: one["status"] != "in-progress")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

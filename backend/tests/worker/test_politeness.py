@@ -75,7 +75,7 @@ async def test_whoever_leaves_a_host_calls_the_one_that_has_waited_longest(
     assert first is not None
     for _ in range(2):  # leaving twice frees one place
         async with sessions.begin() as session:
-            await host.leave(session, download_id=first.download_id, attempt=first.attempt)
+            await host.leave(session, download_id=first.download_id, fence=first.fence)
     assert await _queued(sessions) == [numbers[2]]
     assert await _claim(sessions, numbers[2]) is not None
     assert await _claim(sessions, numbers[3]) is None
@@ -97,7 +97,7 @@ async def test_a_single_track_neednt_wait_for_a_whole_collection(
     assert [claimed is not None for claimed in claims] == [True, True, False, False, False, False]
     assert claims[0] is not None
     async with sessions.begin() as session:
-        await host.leave(session, download_id=claims[0].download_id, attempt=claims[0].attempt)
+        await host.leave(session, download_id=claims[0].download_id, fence=claims[0].fence)
     assert await _queued(sessions) == [numbers[5]]
 
 
@@ -110,7 +110,7 @@ async def test_one_that_is_called_but_cancelled_passes_its_turn_on(
     assert claims[0] is not None
     async with sessions.begin() as session:
         await session.execute(text("DELETE FROM procrastinate_jobs"))
-        await host.leave(session, download_id=claims[0].download_id, attempt=claims[0].attempt)
+        await host.leave(session, download_id=claims[0].download_id, fence=claims[0].fence)
     assert await _queued(sessions) == [numbers[2]]
     assert (await alice.post(f"/api/downloads/{numbers[2]}/cancel")).status_code == 200
     assert await _claim(sessions, numbers[2]) is None
@@ -129,7 +129,7 @@ async def test_two_that_come_and_go_at_once_never_forget_a_third(
 
         async def leave(claimed: download.Claim) -> None:
             async with sessions.begin() as session:
-                await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+                await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
 
         third, *_ = await asyncio.gather(_claim(sessions, numbers[2]), *(leave(claimed) for claimed in held))
         assert third is not None or await _queued(sessions) == [numbers[2]]

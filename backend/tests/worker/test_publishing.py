@@ -58,7 +58,7 @@ class Bench:
         return claimed
 
     def finish(self, claimed: Claim, body: bytes = BODY, cover: bytes | None = None) -> Finished:
-        path = staging_directory(self.root, f"{claimed.download_id}-x-{claimed.attempt}") / "audio.mp3"
+        path = staging_directory(self.root, f"{claimed.download_id}-x-{claimed.fence}") / "audio.mp3"
         path.write_bytes(body)
         facts = {
             "sha256": hashlib.sha256(body).hexdigest(),

@@ -11,6 +11,7 @@ from functools import cache
 import bcrypt
 
 from music_downloader.errors import ServiceUnavailableError
+from music_downloader.model.database import wait_anew
 
 COST = 12
 _AT_ONCE = 2  # a hash takes a third of a second of one core; a NAS has two to four
@@ -50,6 +51,7 @@ async def place() -> AsyncIterator[None]:
             await places.acquire()
     except TimeoutError as error:
         raise ServiceUnavailableError("Too many people are logging in; try again shortly.") from error
+    wait_anew()
     try:
         yield
     finally:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from music_downloader.library.filing import STAGING, remove_staging, staging_directory
 
-_NUMBERED = re.compile(r".+-(\d{1,9})")
+_NUMBERED = re.compile(r".+-(\d{1,18})")
 _OF_DOWNLOAD = re.compile(r"(\d{1,18})-.+")
 _FREE = "free"
 
 
 def staging_for_attempt(root: Path, name: str, *, attempt: int, after: int) -> Path:
     """Make the folder of one attempt; what an earlier one behind `after` has fetched goes on from there.
+
+    Attempts are told apart by their claims' numbers, which only grow.
 
     A folder that was given free is taken over by a rename. Any other may still be written to: its owner was
     taken for dead, but may only be frozen, and its processes go on. So its files are copied, and whoever has
@@ -28,8 +30,6 @@ def staging_for_attempt(root: Path, name: str, *, attempt: int, after: int) -> P
             with suppress(OSError):
                 _take_over(folder, own)
         shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):  # one that was handed back has the same number again
-        (own / _FREE).unlink()
     return staging_directory(root, own.name)
 
 

@@ -17,9 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_SECONDS = 3
 POOL_TIMEOUT_SECONDS = 3
+FIRST_WORD_SECONDS = 4.0  # with a database that has gone, everybody hears so within five
 _PATIENCE_SECONDS = 4.0
 _GRACE_SECONDS = 0.5  # the server itself ends a statement before
 _LEAST_SECONDS = 0.5
+
+_CANCELLED = "57014"  # by its timeout
+_LIMIT_EXCEEDED = "54"  # the class of what is too much for PostgreSQL as it is
 
 # A database that vanished without a word is noticed within seconds; by default it would take minutes.
 KEEPALIVE = {
@@ -55,11 +59,28 @@ def first_word_within(seconds: float) -> Iterator[None]:
         _first_word_by.set(before)
 
 
+def wait_anew() -> None:
+    """Count the wait for the first word from now on: what was waited for until here wasn't the database."""
+    if _first_word_by.get() is not None:
+        _first_word_by.set(asyncio.get_running_loop().time() + FIRST_WORD_SECONDS)
+
+
 def is_away(error: BaseException) -> bool:
     """Whether this says that the database can't be reached or can't work just now: it may be back later."""
+    if isinstance(error, DBAPIError) and _sqlstate(error).startswith(_LIMIT_EXCEEDED):
+        return False
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)):
         return True
     return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_overdue(error: BaseException) -> bool:
+    """Whether a statement took longer than it may: it waits for somebody, or will never be quicker."""
+    return isinstance(error, DBAPIError) and _sqlstate(error) == _CANCELLED
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 class PatientConnection(psycopg.AsyncConnection[Any]):

@@ -45,7 +45,8 @@ class Download(Base):
     A collection is a row whose URL turned out to hold several tracks; each of them is a row with this one as
     its parent, at a `position`. Where such a track has no address of its own, `url` is the list's and
     `item_position` its place there. `fetching` rows have a place at their `host`, `parked` ones wait for it,
-    `held` ones for the library. `attempts_lost` of the attempts ended with their worker's death.
+    `held` ones for the library. `attempts_lost` of the attempts ended with their worker's death. `fence` is
+    the last claim's number, which no other claim ever has; `fence_at_retry` was it when a person retried.
     What only the worker needs is not loaded with a row: `entry` is what the list told of a track, `listing`
     what it told of itself.
     """
@@ -146,6 +147,8 @@ class Download(Base):
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     attempts_forgiven: Mapped[int] = mapped_column(server_default=text("0"))
     attempts_lost: Mapped[int] = mapped_column(server_default=text("0"))
+    fence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    fence_at_retry: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     request_id: Mapped[str | None] = mapped_column(String(128))
     host: Mapped[str] = mapped_column(String(255), server_default="")
     fetching: Mapped[bool] = mapped_column(server_default=text("false"))

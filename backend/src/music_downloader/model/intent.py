@@ -10,8 +10,8 @@ class FilingIntent(Base):
     """One attempt's word that it is about to file something of these bytes at `path`, or beside it.
 
     It is taken back in the transaction that gives the file its row. Where it outlives its attempt, whoever
-    filed has died in between, and the file goes. `attempt` is None for a collection's playlist. There is no
-    foreign key: the word outlives a history that is deleted.
+    filed has died in between, and the file goes. `fence` is that of its claim, and None for a collection's
+    playlist. There is no foreign key: the word outlives a history that is deleted.
     """
 
     __tablename__ = "filing_intents"
@@ -22,7 +22,7 @@ class FilingIntent(Base):
 
     id: Mapped[Id]
     download_id: Mapped[int] = mapped_column(BigInteger)
-    attempt: Mapped[int | None]
+    fence: Mapped[int | None] = mapped_column(BigInteger)
     path: Mapped[str] = mapped_column(String(1024))
     sha256: Mapped[str] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(BigInteger)

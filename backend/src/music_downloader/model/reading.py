@@ -4,6 +4,7 @@ A session makes an object of every row and a transaction of every look. For long
 day, both are most of what an answer costs. Statements are still written with the models, and rendered once.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,13 @@ from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import ColumnElement, Select
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 
-from music_downloader.model.database import POOL_TIMEOUT_SECONDS, options, patient
+from music_downloader.model.database import (
+    FIRST_WORD_SECONDS,
+    POOL_TIMEOUT_SECONDS,
+    first_word_within,
+    options,
+    patient,
+)
 
 _PLACE = re.compile(r"%\((\w+)\)s")
 _DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
@@ -88,6 +95,8 @@ class Reading:
             },
         )
 
+        self._checking: asyncio.Task[None] | None = None
+
     async def open(self) -> Self:
         """Begin to connect; a database that is away is no fault yet."""
         await self._pool.open()
@@ -95,6 +104,9 @@ class Reading:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait({self._checking})
         await self._pool.close()
 
     @property
@@ -108,20 +120,24 @@ class Reading:
         return await self.rows(_only_if(statement, caller.condition), **parameters, **caller.values)
 
     async def rows(self, statement: Prepared, **parameters: object) -> list[DictRow]:
-        """Return all rows, each by the names of its columns. Raises psycopg's errors."""
+        """Return all rows, by the names of their columns, or raise psycopg's errors within five seconds."""
         values = statement.parameters(parameters)
         kind = psycopg.AsyncClientCursor[DictRow] if statement.plan_anew else psycopg.AsyncRawCursor[DictRow]
         try:
-            connection = await self._pool.getconn()  # not `connection()`: there is nothing to commit
-            try:
-                cursor = kind(connection, row_factory=dict_row)
-                await cursor.execute(statement.sql, values, prepare=None if statement.plan_anew else True)
-                return await cursor.fetchall()
-            finally:
-                await self._pool.putconn(connection)
+            with first_word_within(FIRST_WORD_SECONDS):
+                connection = await self._pool.getconn()  # not `connection()`: there is nothing to commit
+                try:
+                    cursor = kind(connection, row_factory=dict_row)
+                    await cursor.execute(statement.sql, values, prepare=None if statement.plan_anew else True)
+                    return await cursor.fetchall()
+                finally:
+                    await self._pool.putconn(connection)
         except psycopg.OperationalError as error:
-            if (
-                getattr(error, "sqlstate", None) is None
-            ):  # no answer at all: the other connections may be dead
-                await self._pool.check()
+            if error.sqlstate is None:  # no answer at all: the other connections may be dead
+                self._check()
             raise
+
+    def _check(self) -> None:
+        """See to the other connections; whoever has just waited in vain doesn't wait for that as well."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._pool.check())

@@ -21,7 +21,7 @@ from music_downloader.schema.admin import (
 from music_downloader.schema.paging import PageQuery
 from music_downloader.schema.problem import responses
 from music_downloader.schema.user import UserChange, UserPage, UserRead
-from music_downloader.service import audit, history, people
+from music_downloader.service import audit, counted, history, people
 
 router = APIRouter(prefix="/api/admin", tags=["Administration"], responses=responses(401, 403, 422, 503))
 
@@ -83,8 +83,9 @@ async def list_downloads(
     _administrator: Administrator,
 ) -> OwnedDownloadPage:
     """Return one page of what everybody submitted, or with `parent_id` the tracks of a collection."""
-    page = await history.list_everybodys(
+    page = await history.list_page(
         reading,
+        history.EVERYBODYS,
         number=query.page,
         size=query.per_page,
         user_id=query.user_id,
@@ -111,12 +112,14 @@ async def list_audit_logs(
     _administrator: Administrator,
 ) -> AuditPage:
     """Return one page of what has happened, by whom, of what kind and when."""
-    page = await audit.list_page(
+    page = await counted.read(
         reading,
+        counted.AUDIT,
+        audit.COLUMNS,
         number=query.page,
         size=query.per_page,
         user_id=query.user_id,
-        action=query.action,
+        word=query.action,
         since=query.since,
         until=query.until,
     )

@@ -69,7 +69,9 @@ async def list_downloads(
     """Return one page of what you submitted, or with `parent_id` the tracks of a collection."""
     page = await history.list_page(
         reading,
-        caller,
+        history.OWN,
+        caller=caller,
+        user_id=caller.user_id,
         number=query.page,
         size=query.per_page,
         status=query.status,

@@ -3,18 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from itertools import islice
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.model import AuditLog, Outcome, User
-from music_downloader.model.reading import Reading
-from music_downloader.service.counted import AUDIT, Columns, read
-from music_downloader.service.page import Page
+from music_downloader.service.counted import Columns
 
 _USER_AGENT_LIMIT = 500
 _RESOURCE_LIMIT = 100
@@ -81,33 +78,6 @@ def _bounded(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_bounded(part) for part in value[:_MOST_VALUES]]
     return value
-
-
-async def list_page(
-    reading: Reading,
-    *,
-    number: int,
-    size: int,
-    user_id: int | None = None,
-    action: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Page[dict[str, Any]]:
-    """Return one page of the log, newest first: from `since` on, and before `until`.
-
-    Each row has the `username` as well.
-    """
-    return await read(
-        reading,
-        AUDIT,
-        COLUMNS,
-        number=number,
-        size=size,
-        user_id=user_id,
-        word=action,
-        since=since,
-        until=until,
-    )
 
 
 async def record(

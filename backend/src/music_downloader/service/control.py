@@ -107,6 +107,7 @@ async def retry(
                     error_message=None,
                     attempts_forgiven=Download.attempts,
                     attempts_lost=0,
+                    fence_at_retry=Download.fence,
                 )
                 .execution_options(synchronize_session=False)
             )
@@ -147,7 +148,8 @@ async def delete(
     if download.parent_id is not None:
         await collection.settle(session, download.parent_id)
     await _record(session, Action.DELETE, user, download_id, origin, delete_file=delete_file, files=len(used))
-    if delete_file:
+    if delete_file and (used or playlist is not None):
+        await _see_that_it_is_there(session, library)
         await _delete_files(session, used, library=library)
         if playlist is not None and not await _is_shared(session, playlist):
             await _unlink(remove_playlist, library, PurePosixPath(playlist))
@@ -203,12 +205,16 @@ async def _now(session: AsyncSession, download: Download) -> Download:
     return download
 
 
-async def _delete_files(session: AsyncSession, track_ids: Sequence[int], *, library: Path) -> None:
-    known = await recognition.known_name(session) if track_ids else None
+async def _see_that_it_is_there(session: AsyncSession, library: Path) -> None:
+    """Raise ServiceUnavailableError where the library isn't mounted: what isn't there can't be deleted."""
+    known = await recognition.known_name(session)
     if known is not None and await asyncio.to_thread(_marker, library) != known:
         raise ServiceUnavailableError(
             "The music library isn't there just now, so the file can't be deleted. The history is as it was."
         )
+
+
+async def _delete_files(session: AsyncSession, track_ids: Sequence[int], *, library: Path) -> None:
     among = cast_to(track_ids, ARRAY(BigInteger))
     tracks = await session.scalars(
         select(Track).where(Track.id == any_(among)).order_by(Track.id).with_for_update()

@@ -96,9 +96,10 @@ async def read(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Page[dict[str, Any]]:
-    """Return one page of a list, newest first; beyond the last page it is empty.
+    """Return one page of a list, newest first: from `since` on, and before `until`.
 
-    Raises InvalidTokenError where the caller's condition doesn't hold.
+    Beyond the last page it is empty. The `word` is a download's status, or an entry's action. Raises
+    InvalidTokenError where the condition of a `caller` doesn't hold.
     """
     offset = (number - 1) * size
     shape = Shape(

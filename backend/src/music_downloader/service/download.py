@@ -1,7 +1,7 @@
 """How a download moves from state to state. Whoever loses a race sees no row and leaves it at that.
 
-An attempt is the fence: a worker that was believed dead, and comes back, holds an old number and changes
-nothing. Locks are taken in one order: a collection, its track, the host.
+Each claim has a number that never comes again, the fence: a worker that was believed dead, and comes back,
+holds an old one and changes nothing. Locks are taken in one order: a collection, its track, the host.
 """
 
 import random
@@ -37,7 +37,11 @@ MAY_BECOME: dict[DownloadStatus, frozenset[DownloadStatus]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """One worker's right to one attempt at one download."""
+    """One worker's right to one attempt at one download.
+
+    `attempt` is its number for people; `fence` is what tells it from every other claim. One that `is_certain`
+    not was made by a transaction whose end nobody has told us.
+    """
 
     download_id: int
     user_id: int
@@ -46,12 +50,15 @@ class Claim:
     attempt: int
     forgiven: int
     lost: int
+    fence: int
+    fence_at_retry: int
     url: str
     item_position: int | None
     position: int | None
     audio_format: AudioFormat
     entry: Mapping[str, Any] | None
     request_id: str | None
+    is_certain: bool = True
 
     @classmethod
     def of(cls, row: Download | Row[*tuple[Any, ...]], *, download_id: int) -> "Claim":
@@ -64,6 +71,8 @@ class Claim:
             attempt=row.attempts,
             forgiven=row.attempts_forgiven,
             lost=row.attempts_lost,
+            fence=row.fence,
+            fence_at_retry=row.fence_at_retry,
             url=row.url,
             item_position=row.item_position,
             position=row.position,
@@ -121,6 +130,7 @@ _CLAIM = (
         bindparam("download_id"),
         IN_PROGRESS,
         attempts=Download.attempts + 1,
+        fence=func.nextval("fences"),
         started_at=func.coalesce(Download.started_at, func.now()),
         progress={"phase": "resolving", "percent": 0},
         error_code=None,
@@ -137,6 +147,8 @@ _CLAIM = (
         Download.attempts,
         Download.attempts_forgiven,
         Download.attempts_lost,
+        Download.fence,
+        Download.fence_at_retry,
         Download.url,
         Download.item_position,
         Download.position,
@@ -162,6 +174,18 @@ async def claim(session: AsyncSession, *, download_id: int, places: int) -> Clai
     return claimed
 
 
+async def confirm(session: AsyncSession, claimed: Claim) -> bool:
+    """Whether a claim was made whose commit nobody has answered; if not, the download is queued again."""
+    if claimed.parent_id is not None:
+        await collection.lock(session, claimed.parent_id)
+    itself = select(Download.id).where(Download.id == claimed.download_id)
+    await session.execute(itself.with_for_update())  # the server may be at that commit still
+    if await hold(session, claimed):
+        return True
+    await put_back(session, download_id=claimed.download_id)
+    return False
+
+
 async def put_back(session: AsyncSession, *, download_id: int) -> None:
     """Queue a download again that was taken from the queue and not begun, if it is pending still."""
     waiting = select(Download.parent_id).where(Download.id == download_id, Download.status == PENDING)
@@ -173,12 +197,12 @@ async def put_back(session: AsyncSession, *, download_id: int) -> None:
 async def still_held(session: AsyncSession, claims: Sequence[Claim]) -> set[int]:
     """Return the ids of those downloads whose attempt is still the current one."""
     held = await session.execute(
-        select(Download.id, Download.attempts).where(
+        select(Download.id, Download.fence).where(
             Download.id.in_([claimed.download_id for claimed in claims]), Download.status == IN_PROGRESS
         )
     )
-    current = {(row.id, row.attempts) for row in held}
-    return {claimed.download_id for claimed in claims if (claimed.download_id, claimed.attempt) in current}
+    current = {(row.id, row.fence) for row in held}
+    return {claimed.download_id for claimed in claims if (claimed.download_id, claimed.fence) in current}
 
 
 async def unhurried(session: AsyncSession) -> None:
@@ -194,7 +218,7 @@ async def note_progress(session: AsyncSession, claimed: Claim, progress: dict[st
         .where(
             Download.id == claimed.download_id,
             Download.status == IN_PROGRESS,
-            Download.attempts == claimed.attempt,
+            Download.fence == claimed.fence,
         )
         .values(progress=progress)
     )
@@ -210,7 +234,7 @@ async def hold(session: AsyncSession, claimed: Claim) -> bool:
     statement = select(Download.id).where(
         Download.id == claimed.download_id,
         Download.status == IN_PROGRESS,
-        Download.attempts == claimed.attempt,
+        Download.fence == claimed.fence,
     )
     return await session.scalar(statement.with_for_update()) is not None
 
@@ -226,7 +250,7 @@ async def complete(session: AsyncSession, claimed: Claim, landed: Landed) -> boo
         **{name: getattr(landed, name) for name in Landed.__slots__},
     )
     if moved:
-        await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+        await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
         facts = {"path": landed.file_path, "size": landed.file_size, "attempt": claimed.attempt}
         await _record(session, claimed, Action.COMPLETE, Outcome.SUCCESS, facts)
     return moved
@@ -263,17 +287,19 @@ async def lose(session: AsyncSession, claimed: Claim) -> DownloadStatus | None:
     return await _give_up(session, claimed, error, attempts_lost=lost)
 
 
-async def hand_back(session: AsyncSession, claimed: Claim, *, held: bool = False, **values: object) -> bool:
+async def hand_back(
+    session: AsyncSession, claimed: Claim, *, held: bool = False, delay: float = 0, **values: object
+) -> bool:
     """Give an attempt back that was cut short through nobody's fault, without counting it.
 
-    It is queued at once, unless it is to be `held`.
+    It is queued at once, or after `delay` seconds, unless it is to be `held`.
     """
-    attempts = claimed.attempt - 1
-    if not await _end(session, claimed, PENDING, progress=None, attempts=attempts, held=held, **values):
+    uncounted = claimed.attempt - 1
+    if not await _end(session, claimed, PENDING, progress=None, attempts=uncounted, held=held, **values):
         return False
-    await host.leave(session, download_id=claimed.download_id, attempt=attempts)
+    await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
     if not held:
-        await _enqueue(session, claimed)
+        await _enqueue(session, claimed, delay=delay)
     return True
 
 
@@ -292,7 +318,7 @@ async def _postpone(
 ) -> DownloadStatus | None:
     if not await _end(session, claimed, PENDING, progress=None, **_said(error), **values):
         return None
-    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+    await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
     await _enqueue(session, claimed, delay=delay)
     facts = {**_facts(claimed, error), "delay": round(delay, 1)}
     await _record(session, claimed, Action.POSTPONE, Outcome.FAILURE, facts)
@@ -305,7 +331,7 @@ async def _give_up(
     ended = {"completed_at": func.clock_timestamp(), "progress": None, **_said(error), **values}
     if not await _end(session, claimed, FAILED, **ended):
         return None
-    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+    await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
     await _record(session, claimed, Action.FAIL, Outcome.FAILURE, _facts(claimed, error))
     return FAILED
 
@@ -321,7 +347,7 @@ def _facts(claimed: Claim, error: DownloadFailedError) -> dict[str, object]:
 async def _end(session: AsyncSession, claimed: Claim, to: DownloadStatus, **values: object) -> bool:
     parent = await collection.lock(session, claimed.parent_id) if claimed.parent_id is not None else None
     statement = _move(claimed.download_id, to, **values).where(
-        Download.status == IN_PROGRESS, Download.attempts == claimed.attempt
+        Download.status == IN_PROGRESS, Download.fence == claimed.fence
     )
     if await session.scalar(statement.returning(Download.id)) is None:
         return False

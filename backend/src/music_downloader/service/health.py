@@ -113,6 +113,12 @@ async def workers_alive(session: AsyncSession) -> int:
     ) or 0
 
 
+async def database_has_been_up(session: AsyncSession, *, seconds: float) -> bool:
+    """Whether the database was started at least so long ago: nobody could write a heartbeat before."""
+    started = text("SELECT now() - pg_postmaster_start_time() >= make_interval(secs => :seconds)")
+    return await session.scalar(started, {"seconds": seconds}) is True
+
+
 async def storage(
     sessionmaker: async_sessionmaker[AsyncSession], *, library: Path, min_free_space: int
 ) -> Check:

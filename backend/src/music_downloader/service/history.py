@@ -70,70 +70,23 @@ async def get(session: AsyncSession, *, user: User, download_id: int) -> Downloa
 
 async def list_page(
     reading: Reading,
-    caller: Caller,
-    *,
-    number: int,
-    size: int,
-    status: DownloadStatus | None = None,
-    search: str = "",
-    parent_id: int | None = None,
-) -> Page[dict[str, Any]]:
-    """Return one page of the caller's, newest first; beyond the last page it is empty.
-
-    Without `parent_id` it holds what was submitted, with it the tracks of that collection. Raises
-    InvalidTokenError where the caller's session has ended.
-    """
-    return await _page(
-        reading,
-        OWN,
-        caller=caller,
-        number=number,
-        size=size,
-        user_id=caller.user_id,
-        status=status,
-        search=search,
-        parent_id=parent_id,
-    )
-
-
-async def list_everybodys(
-    reading: Reading,
-    *,
-    number: int,
-    size: int,
-    user_id: int | None = None,
-    status: DownloadStatus | None = None,
-    search: str = "",
-    parent_id: int | None = None,
-) -> Page[dict[str, Any]]:
-    """Return one page of everybody's, or of one user's, for an administrator; otherwise as `list_page`.
-
-    Each row also says whose it is: `user_id` and `username`.
-    """
-    return await _page(
-        reading,
-        EVERYBODYS,
-        number=number,
-        size=size,
-        user_id=user_id,
-        status=status,
-        search=search,
-        parent_id=parent_id,
-    )
-
-
-async def _page(
-    reading: Reading,
     columns: Columns,
     *,
-    caller: Caller | None = None,
     number: int,
     size: int,
+    caller: Caller | None = None,
     user_id: int | None,
-    status: DownloadStatus | None,
-    search: str,
-    parent_id: int | None,
+    status: DownloadStatus | None = None,
+    search: str = "",
+    parent_id: int | None = None,
 ) -> Page[dict[str, Any]]:
+    """Return one page of a user's, newest first; beyond the last page it is empty.
+
+    Without `parent_id` it holds what was submitted, with it the tracks of that collection. With None for
+    `user_id`, which is for administrators, it is of everybody's. The `columns` are OWN, or EVERYBODYS for
+    rows that also say whose they are: `user_id` and `username`. Raises InvalidTokenError
+    where the session of a `caller` has ended.
+    """
     word = status.value if status else None
     if not search and parent_id is None:
         return await read(

@@ -4,6 +4,8 @@ Whoever finds the library well again queues them. So a full disk is asked how it
 however many downloads wait for it.
 """
 
+from typing import Any
+
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -64,5 +66,5 @@ async def release(session: AsyncSession) -> int:
     return len(ids)
 
 
-def _said(reason: DownloadFailedError) -> dict[str, object]:
+def _said(reason: DownloadFailedError) -> dict[str, Any]:
     return {"error_code": reason.code, "error_message": audit.storable(reason.detail, limit=1000)}

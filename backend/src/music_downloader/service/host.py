@@ -47,11 +47,11 @@ async def park(session: AsyncSession, *, download_id: int) -> None:
             await call_next(session, left)
 
 
-async def leave(session: AsyncSession, *, download_id: int, attempt: int) -> None:
+async def leave(session: AsyncSession, *, download_id: int, fence: int) -> None:
     """Give an attempt's place at its host to the download that has waited longest, if it has one still."""
     host = await session.scalar(
         update(Download)
-        .where(Download.id == download_id, Download.attempts == attempt, Download.fetching)
+        .where(Download.id == download_id, Download.fence == fence, Download.fetching)
         .values(fetching=False)
         .returning(Download.host)
     )

@@ -20,7 +20,7 @@ async def announce(
     session: AsyncSession,
     *,
     download_id: int,
-    attempt: int | None,
+    fence: int | None,
     path: str,
     sha256: str,
     size: int,
@@ -29,7 +29,7 @@ async def announce(
     """Say that something is about to be filed at `path`, or beside it; return what to take back."""
     said = FilingIntent(
         download_id=download_id,
-        attempt=attempt,
+        fence=fence,
         path=path,
         sha256=sha256,
         size=size,
@@ -57,9 +57,7 @@ async def left(session: AsyncSession) -> Sequence[FilingIntent]:
 
 async def of_playlist(session: AsyncSession, *, collection_id: int) -> Sequence[FilingIntent]:
     """Return what earlier writers of a playlist have left; the caller has its collection locked."""
-    said = select(FilingIntent).where(
-        FilingIntent.download_id == collection_id, FilingIntent.attempt.is_(None)
-    )
+    said = select(FilingIntent).where(FilingIntent.download_id == collection_id, FilingIntent.fence.is_(None))
     return (await session.scalars(said)).all()
 
 
@@ -100,9 +98,9 @@ def _is_over() -> ColumnElement[bool]:
     current = exists().where(
         Download.id == FilingIntent.download_id,
         or_(
-            and_(Download.status == DownloadStatus.IN_PROGRESS, Download.attempts == FilingIntent.attempt),
+            and_(Download.status == DownloadStatus.IN_PROGRESS, Download.fence == FilingIntent.fence),
             and_(
-                FilingIntent.attempt.is_(None),
+                FilingIntent.fence.is_(None),
                 Download.kind == DownloadKind.COLLECTION,
                 FilingIntent.created_at > func.now() - _PLAYLIST_TAKES,
             ),

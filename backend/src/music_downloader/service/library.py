@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Select, delete, exists, func, select, text, true, update
+from sqlalchemy import Select, delete, exists, func, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, undefer
@@ -107,7 +107,13 @@ def landed(track: Track) -> Landed:
 
 
 async def hold_path(session: AsyncSession, path: str) -> Track | None:
-    """Lock the row that stands for `path`, once whoever changes or removes it is done."""
+    """Lock the row that stands for `path`, once whoever changes or removes it is done.
+
+    The downloads that point at it are locked before it, as everywhere.
+    """
+    standing = await session.scalar(select(Track.id).where(Track.path == path))
+    if standing is not None:
+        await _lock_pointing(session, standing)
     track: Track | None = await session.scalar(
         select(Track).where(Track.path == path).with_for_update().execution_options(populate_existing=True)
     )
@@ -121,15 +127,24 @@ async def record_track(
 
     `before` is what `hold_path` has given. Where the file has been there before and is adopted, its row is
     shared, though it may be of another address. Where the file is new, another track that was filed there has
-    lost its own, and makes room: downloads that pointed at it have no file any more.
+    lost its own, and makes room: downloads that pointed at it have no file any more. Where a file that had
+    vanished is there again, so it is for the downloads that brought it before.
     """
     if before is not None and (before.source, before.source_id) != (facts["source"], facts["source_id"]):
         if is_adopted:
             before.sha256, before.size = str(facts["sha256"]), cast("int", facts["size"])
+            before.missing_since = None
+            await tell(session, before.id, path=path, size=before.size)
             return before
-        await session.execute(update(Download).where(Download.track_id == before.id).values(track_id=None))
+        await session.execute(
+            update(Download)
+            .where(Download.track_id == before.id)
+            .values(track_id=None, file_path=None, file_size=None)
+        )
         await session.execute(delete(Track).where(Track.id == before.id))
         session.expunge(before)
+        before = None
+    facts["missing_since"] = None
     statement = (
         insert(Track)
         .values(path=path, **facts)
@@ -138,7 +153,27 @@ async def record_track(
     )
     recorded = select(Track).from_statement(statement).execution_options(populate_existing=True)
     track: Track = (await session.scalars(recorded)).one()
+    if before is not None:
+        await tell(session, track.id, path=path, size=track.size)
     return track
+
+
+async def tell(session: AsyncSession, track_id: int, *, path: str | None, size: int | None) -> None:
+    """Let the downloads that point at a track say where its file is, or None where it isn't any more."""
+    await session.execute(
+        update(Download)
+        .where(
+            Download.track_id == track_id,
+            or_(Download.file_path.is_distinct_from(path), Download.file_size.is_distinct_from(size)),
+        )
+        .values(file_path=path, file_size=size)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def _lock_pointing(session: AsyncSession, track_id: int) -> None:
+    pointing = select(Download.id).where(Download.track_id == track_id).order_by(Download.id)
+    await session.execute(pointing.with_for_update(key_share=True))
 
 
 async def rewritten(session: AsyncSession, *, track_id: int, **facts: object) -> None:
@@ -152,8 +187,7 @@ async def rewritten(session: AsyncSession, *, track_id: int, **facts: object) ->
 
 async def held(session: AsyncSession, *, track_id: int) -> Track | None:
     """Lock a track, and the downloads that point at it before it, and return it as it is now."""
-    pointing = select(Download.id).where(Download.track_id == track_id).order_by(Download.id)
-    await session.execute(pointing.with_for_update(key_share=True))
+    await _lock_pointing(session, track_id)
     track: Track | None = await session.scalar(
         select(Track).where(Track.id == track_id).with_for_update(key_share=True)
     )

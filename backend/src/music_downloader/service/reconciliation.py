@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.errors import DownloadFailedError
 from music_downloader.jobs import RUN_DOWNLOAD
 from music_downloader.library.filing import sha256_of
 from music_downloader.library.tags import read_tags
-from music_downloader.model import Download, Track
+from music_downloader.model import Track
 from music_downloader.service import library
 
 _PAGE = 500
@@ -94,7 +94,7 @@ async def correct(session: AsyncSession, filed: Filed, found: Found, *, now: dat
         if track.missing_since is not None:
             return None
         track.missing_since = now
-        await _tell(session, track.id, path=None, size=None)
+        await library.tell(session, track.id, path=None, size=None)
         return "vanished"
     if found.size != track.size and found.sha256 is None:
         return "damaged"
@@ -103,7 +103,7 @@ async def correct(session: AsyncSession, filed: Filed, found: Found, *, now: dat
         track.size, track.sha256, word = found.size, found.sha256, word or "changed"
     if word is not None:
         track.missing_since = None
-        await _tell(session, track.id, path=track.path, size=track.size)
+        await library.tell(session, track.id, path=track.path, size=track.size)
     return word
 
 
@@ -122,12 +122,3 @@ async def missing(session: AsyncSession, *, most: int) -> Sequence[str]:
 async def jobs_without_download(session: AsyncSession) -> Sequence[int]:
     """Return the queue's jobs whose download is gone, or has ended."""
     return (await session.scalars(_ENDED_JOBS, {"task": RUN_DOWNLOAD})).all()
-
-
-async def _tell(session: AsyncSession, track_id: int, *, path: str | None, size: int | None) -> None:
-    await session.execute(
-        update(Download)
-        .where(Download.track_id == track_id)
-        .values(file_path=path, file_size=size)
-        .execution_options(synchronize_session=False)
-    )

@@ -7,11 +7,15 @@ of its own; so nobody takes its worker for dead.
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import structlog
-from procrastinate import App
+from procrastinate import App, JobContext
+from procrastinate.middleware import AsyncCallNext
+from procrastinate.worker import Worker
 
-from music_downloader.service import tenure
+from music_downloader.errors import LostQueueError
+from music_downloader.service import health, tenure
 from music_downloader.service.download import Claim
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task.state import WorkerState
@@ -19,6 +23,7 @@ from music_downloader.task.state import WorkerState
 log = structlog.stdlib.get_logger(__name__)
 
 _HEARTBEAT_SECONDS = 5.0
+_LETTING_GO_SECONDS = 2.0
 
 
 async def outlast(state: WorkerState, claimed: Claim, attempt: asyncio.Task[None]) -> None:
@@ -44,6 +49,33 @@ async def outlast(state: WorkerState, claimed: Claim, attempt: asyncio.Task[None
         attempt.result()
 
 
+async def end_with_queue(call_next: AsyncCallNext, context: JobContext, worker: Worker) -> object:
+    """Run a job, and end it as soon as the queue is lost: the round waits for its jobs before the next.
+
+    Around all jobs but downloads, which outlast it.
+    """
+    del worker
+    state = WorkerState.of(context)
+    work = asyncio.ensure_future(call_next())
+    lost = asyncio.create_task(state.queue.lost.wait())
+    try:
+        await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise LostQueueError
+        return work.result()
+    finally:
+        lost.cancel()
+        if not work.done():  # what hangs at a database that is silent isn't waited for
+            work.cancel()
+            work.add_done_callback(_let_go)
+            await asyncio.wait({work}, timeout=_LETTING_GO_SECONDS)
+
+
+def _let_go(work: asyncio.Future[Any]) -> None:
+    if not work.cancelled() and (error := work.exception()) is not None:
+        log.debug("job.left", error=type(error).__name__)
+
+
 async def take_up(state: WorkerState, app: App) -> int | None:
     """Give each attempt that outlived the queue a job again; return whose heartbeat they are tied to now.
 
@@ -62,10 +94,16 @@ async def take_up(state: WorkerState, app: App) -> int | None:
     return worker_id
 
 
-def may_judge(state: WorkerState) -> bool:
-    """Whether other workers' silence says anything: not while they too may only just be coming back."""
+async def may_judge(state: WorkerState) -> bool:
+    """Whether other workers' silence says anything: not while they too may only just be coming back.
+
+    Neither after this worker has lost the queue, nor after the database has started, whoever saw that.
+    """
     since = state.queue.back_since
-    return since is None or asyncio.get_running_loop().time() - since > SILENT_AFTER_SECONDS
+    if since is not None and asyncio.get_running_loop().time() - since <= SILENT_AFTER_SECONDS:
+        return False
+    async with state.sessionmaker() as session:
+        return await health.database_has_been_up(session, seconds=SILENT_AFTER_SECONDS)
 
 
 async def tend(state: WorkerState, app: App, worker_id: int) -> None:

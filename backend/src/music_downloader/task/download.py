@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.engine.order import Listed
-from music_downloader.errors import DownloadFailedError, ErrorCode, LostClaimError
+from music_downloader.errors import BusyListingError, DownloadFailedError, ErrorCode, LostClaimError
 from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
 from music_downloader.library.faults import as_failure
 from music_downloader.library.filing import STAGING, remove_staging
@@ -41,6 +42,7 @@ _MAY_BE_OF_STORAGE = {
     ErrorCode.UNAVAILABLE,
     ErrorCode.TIMEOUT,
 }
+_LISTED_AGAIN_SECONDS = 30.0
 _GOODBYE_SECONDS = 3.0  # for a worker that is told to stop while the database is away
 
 
@@ -85,17 +87,25 @@ async def run_download(context: JobContext, download_id: int) -> None:
 async def _claim(state: WorkerState, download_id: int) -> Claim | None:
     """Claim a download; once more where the first try finds that the pool's connections are all old.
 
-    They are new after that. Otherwise the job would be gone, and the download wait for the rescue.
+    They are new after that. Otherwise the job would be gone, and the download wait for the rescue. A claim
+    whose commit isn't answered may have been made: the attempt begins by finding that out.
     """
     for is_last in (False, True):
+        claimed = None
         try:
             async with state.sessionmaker.begin() as session:
-                return await download.claim(
+                claimed = await download.claim(
                     session, download_id=download_id, places=state.settings.max_per_host
                 )
         except SQLAlchemyError as error:
-            if is_last or not is_away(error):
+            if not is_away(error):
                 raise
+            if claimed is not None:
+                return replace(claimed, is_certain=False)
+            if is_last:
+                raise
+        else:
+            return claimed
     return None
 
 
@@ -143,23 +153,29 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
         await _clear(state, claimed)
     except LostClaimError:
         await _clear(state, claimed)
+    except BusyListingError:  # what is listed already is fetched meanwhile, and isn't added twice
+        await persist(state, partial(download.hand_back, claimed=claimed, delay=_LISTED_AGAIN_SECONDS))
+        log.info("download.list_waits")
     except Exception as error:  # noqa: BLE001 - whatever it was, the row says so
         watch.stop()
-        await _fail(state, claimed, _as_failure(error))
+        await _to_its_end(state, claimed, _as_failure(error))
         await measure(state, watch)
     finally:
         if state.running.get(claimed.download_id) is mine:
             del state.running[claimed.download_id]
+            state.listing.discard(claimed.download_id)
 
 
 async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch: Stopwatch) -> None:
+    if not claimed.is_certain and not await persist(state, partial(download.confirm, claimed=claimed)):
+        raise LostClaimError
     landed = await owned.complete_from_library(state, claimed)
     if landed is not None:
         log.info("download.owned", path=landed.file_path)
         return
     root = state.settings.output_directory
     staging = await asyncio.to_thread(
-        staging_for_attempt, root, staging_name(claimed), attempt=claimed.attempt, after=claimed.forgiven
+        staging_for_attempt, root, staging_name(claimed), attempt=claimed.fence, after=claimed.fence_at_retry
     )
     expansion = Expansion(state, claimed, place)
     watch.enter(RESOLVING)
@@ -189,7 +205,7 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch:
 
 async def _leave_host(session: AsyncSession, claimed: Claim) -> None:
     await download.unhurried(session)  # its end gives the place back too
-    await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+    await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
 
 
 def staging_name(claimed: Claim) -> str:
@@ -205,7 +221,7 @@ async def _clear(state: WorkerState, claimed: Claim) -> None:
 
 
 def _own_staging(state: WorkerState, claimed: Claim) -> Path:
-    return state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.attempt}"
+    return state.settings.output_directory / STAGING / f"{staging_name(claimed)}-{claimed.fence}"
 
 
 async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:
@@ -218,6 +234,21 @@ async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) 
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
     if status is not DownloadStatus.PENDING:  # otherwise the next attempt goes on from what is there
         await _clear(state, claimed)
+
+
+async def _to_its_end(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:
+    """Fail, also when the worker is told to stop meanwhile; what can't be written then is handed back."""
+    failing = asyncio.create_task(_fail(state, claimed, error))
+    try:
+        await asyncio.shield(failing)
+    except asyncio.CancelledError:
+        await asyncio.wait({failing}, timeout=_GOODBYE_SECONDS)
+        if not failing.done():
+            failing.cancel()
+            await asyncio.wait({failing})
+        if failing.cancelled() or failing.exception() is not None:
+            await asyncio.shield(_hand_back(state, claimed))
+        raise
 
 
 async def _held_back(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.engine.order import Entry, Listed
 from music_downloader.engine.source import SourceInfo
-from music_downloader.errors import DownloadFailedError, ErrorCode, LostClaimError
+from music_downloader.errors import BusyListingError, DownloadFailedError, ErrorCode, LostClaimError
 from music_downloader.library.lists import ListSense, read_list
 from music_downloader.model import Download, Outcome
 from music_downloader.service import audit, collection, download, host
@@ -40,12 +40,17 @@ class Expansion:
         self._cut = 0
 
     async def take(self, whole: SourceInfo, entries: list[Entry]) -> None:
-        """Add a batch of tracks. The first says what kind of list this is, and frees the fetching place."""
+        """Add a batch of tracks. The first says what kind of list this is, and frees the fetching place.
+
+        Whose list goes on after that takes a place for long ones; BusyListingError where there is none.
+        """
         if self._depth > _DEEPEST:
             raise DownloadFailedError(
                 ErrorCode.UNSUPPORTED_URL, "This is a list of lists of lists; hand in one of those."
             )
         is_first = self._sense is None
+        if not is_first and not self._state.may_list_on(self._claimed.download_id):
+            raise BusyListingError
         sense = self._sense or read_list(
             source_facts(whole),
             [replace(source_facts(entry.info), webpage_url=entry.url) for entry in entries],
@@ -56,7 +61,7 @@ class Expansion:
             row = await self._collection(session)
             if is_first:
                 claimed = self._claimed
-                await host.leave(session, download_id=claimed.download_id, attempt=claimed.attempt)
+                await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
                 if claimed.parent_id is None:
                     await collection.begin(
                         session, collection_id=row.id, facts=_facts(sense), listing=_listing(sense)

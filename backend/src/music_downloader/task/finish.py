@@ -136,7 +136,7 @@ async def _write_playlist(state: WorkerState, collection_id: int, name: str) -> 
                 announced = await intent.announce(
                     session,
                     download_id=collection_id,
-                    attempt=None,
+                    fence=None,
                     path=str(playlist_path(name)),
                     sha256=digest,
                     size=len(encoded),

@@ -85,7 +85,7 @@ async def _announce(state: WorkerState, claimed: Claim, finished: Finished) -> i
         return await intent.announce(
             session,
             download_id=claimed.download_id,
-            attempt=claimed.attempt,
+            fence=claimed.fence,
             path=str(finished.wanted),
             sha256=finished.sha256,
             size=finished.size,

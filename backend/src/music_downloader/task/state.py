@@ -49,7 +49,8 @@ class QueueState:
 class WorkerState:
     """One worker's parts, built once by the worker's composition root; `running` is kept by download id.
 
-    `stopping` asks it to begin nothing more. `registered` are the ids by which the queue knows it.
+    `stopping` asks it to begin nothing more. `registered` are the ids by which the queue knows it. `listing`
+    are the downloads whose list is long, and being read.
     """
 
     settings: Settings
@@ -62,6 +63,19 @@ class WorkerState:
     queue: QueueState = field(default_factory=QueueState)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     registered: set[int] = field(default_factory=set)
+    listing: set[int] = field(default_factory=set)
+
+    @property
+    def places(self) -> int:
+        """How many jobs of downloads may run: each holds its place while it fetches and while it encodes."""
+        return self.settings.worker_concurrency + self.settings.encode_concurrency
+
+    def may_list_on(self, download_id: int) -> bool:
+        """Take one of the places for long lists, half of all; False while there is none."""
+        if len(self.listing - {download_id}) >= max(self.places // 2, 1):
+            return False
+        self.listing.add(download_id)
+        return True
 
     @property
     def is_ending(self) -> bool:

@@ -87,7 +87,7 @@ async def rescue(context: JobContext, timestamp: int) -> None:
     """See to what the dead have left: put their downloads back into the queue, and clear up after them."""
     del timestamp
     state = WorkerState.of(context)
-    if not custody.may_judge(state):
+    if not await custody.may_judge(state):
         return
     await _release_held(state)
     manager = context.app.job_manager

@@ -1,0 +1,5 @@
+"""`nas-music doctor`."""
+
+from music_downloader.command.doctor.examination import doctor
+
+__all__ = ["doctor"]

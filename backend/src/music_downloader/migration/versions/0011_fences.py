@@ -1,0 +1,37 @@
+"""Fences: a number for each claim that never comes again, whatever becomes of the count of attempts."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+# Until now the count of attempts was the fence. Those that are claimed keep theirs, and the new ones begin
+# beyond all of them, since folders of unfinished files bear their numbers.
+_KEEP = """
+UPDATE download_history SET fence = attempts, fence_at_retry = attempts_forgiven
+WHERE status IN ('pending', 'in-progress') AND attempts > 0
+"""
+
+
+def upgrade() -> None:
+    """Move forward."""
+    op.execute("CREATE SEQUENCE fences START WITH 100000")
+    for name in ("fence", "fence_at_retry"):
+        op.add_column(
+            "download_history",
+            sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        )
+    op.execute(_KEEP)
+    op.alter_column("filing_intents", "attempt", new_column_name="fence", type_=sa.BigInteger())
+
+
+def downgrade() -> None:
+    """Move back."""
+    op.execute("DELETE FROM filing_intents WHERE fence > 2147483647")
+    op.alter_column("filing_intents", "fence", new_column_name="attempt", type_=sa.Integer())
+    for name in ("fence_at_retry", "fence"):
+        op.drop_column("download_history", name)
+    op.execute("DROP SEQUENCE fences")
