@@ -9,7 +9,6 @@ import { Router } from 'wouter'
 import { App } from './App'
 import { ApiError } from './api/client'
 import { base } from './api/prefix'
-import { draft } from './session/draft'
 import { session } from './session/session'
 import { Boundary } from './shell/Boundary'
 import { reloadAfterUpdates } from './shell/updates'
@@ -31,11 +30,8 @@ const queries = new QueryClient({
   },
 })
 
-// Nobody sees what somebody else has loaded, or what they were about to hand in.
-session.whenOver((how) => {
-  queries.clear()
-  if (how === 'replaced') draft.write('')
-})
+// Nobody sees what somebody else has loaded.
+session.whenOver(() => queries.clear())
 
 reloadAfterUpdates()
 

@@ -3,7 +3,6 @@ import '@mantine/core/styles/FloatingIndicator.css'
 import '@mantine/core/styles/SegmentedControl.css'
 import { Badge, Button, Group, SegmentedControl, useMantineColorScheme } from '@mantine/core'
 import { useClipboard } from '@mantine/hooks'
-import { useQueryClient } from '@tanstack/react-query'
 import { type ReactNode, useEffect, useRef } from 'react'
 import { base } from '../api/prefix'
 import { signOut, useMe } from '../session/account'
@@ -21,7 +20,6 @@ const { account: words } = texts
 /** One's own account, and the ways to get links here. */
 export default function AccountPage() {
   const me = useMe()
-  const queries = useQueryClient()
   return (
     <>
       <Heading title={words.page} />
@@ -42,7 +40,7 @@ export default function AccountPage() {
           <Button
             variant="default"
             leftSection={<IconLogout aria-hidden size={18} />}
-            onClick={() => void signOut(queries)}
+            onClick={() => void signOut()}
           >
             {words.signOut}
           </Button>
