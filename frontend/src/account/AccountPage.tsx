@@ -47,7 +47,7 @@ export default function AccountPage() {
         </Group>
       )}
       <div className={styles.cards}>
-        <Card title={words.bookmarklet} text={words.bookmarkletText}>
+        <Card title={words.bookmarklet} text={words.bookmarkletText} className={styles.pointer}>
           <Bookmarklet />
         </Card>
         <Card title={words.phone} text={words.phoneText} />
@@ -65,9 +65,16 @@ export default function AccountPage() {
   )
 }
 
-function Card({ title, text, children }: { title: string; text?: string; children?: ReactNode }) {
+interface CardProps {
+  title: string
+  text?: string
+  className?: string | undefined
+  children?: ReactNode
+}
+
+function Card({ title, text, className, children }: CardProps) {
   return (
-    <section className={styles.card}>
+    <section className={`${styles.card} ${className ?? ''}`}>
       <h2>{title}</h2>
       {text && <p className={styles.dim}>{text}</p>}
       {children}
@@ -105,7 +112,7 @@ function Bookmarklet() {
         <IconBookmark aria-hidden size={18} /> {words.bookmarkletName}
       </a>
       <Button
-        variant="subtle"
+        variant="default"
         leftSection={<IconCopy aria-hidden size={18} />}
         onClick={() => clipboard.copy(address)}
       >

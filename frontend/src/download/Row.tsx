@@ -53,7 +53,9 @@ export const Row = memo(function Row({
   const whole = download.title ? `${download.title}\n${download.url}` : download.url
   const said = stateOf(download)
   const artist = download.artist ?? download.album_artist
-  const words = [artist, owner, ...said.parts].filter(Boolean)
+  // An album's artist stands above its tracks already.
+  const isKnown = isTrack && artist === download.album_artist
+  const whose = [owner, isKnown ? null : artist].filter(Boolean)
   const isCollection = download.kind === 'collection'
   return (
     <div className={styles.row} data-track={isTrack || undefined} data-status={download.status}>
@@ -84,8 +86,11 @@ export const Row = memo(function Row({
             </div>
           )}
           <div className={styles.said} data-tone={said.tone}>
-            {said.tone === 'bad' && <IconAlertTriangle aria-hidden size={15} className={styles.warning} />}
-            {words.join(' · ')}
+            {whose.map((each) => `${each} · `)}
+            <span className={styles.state}>
+              {said.tone === 'bad' && <IconAlertTriangle aria-hidden size={15} className={styles.warning} />}
+              {said.parts.join(' · ')}
+            </span>
           </div>
           {said.percent !== undefined && (
             <Progress.Root size={4} radius="xl" className={styles.progress} transitionDuration={400}>

@@ -302,7 +302,7 @@ export const en = {
     who: 'Who',
     what: 'What',
     outcome: 'Outcome',
-    where: 'From',
+    where: 'Address',
     action: 'Action',
     actions: {
       'auth.login': 'Signed in',
