@@ -25,7 +25,7 @@ export function HealthPart() {
         <Sign condition={status} size={34} />
         <div className={styles.words}>
           <h2>{texts.health.condition[status]}</h2>
-          <span>
+          <span className={styles.about}>
             {texts.health.version(version)} ·{' '}
             {texts.health.looked(ago(new Date(health.dataUpdatedAt).toISOString(), now))}
           </span>
