@@ -150,7 +150,7 @@ async def test_five_hundred_rows_are_as_quick_as_five_and_lead_from_page_to_page
     await page.go_back()
     await expect(visitor.button("Page 1")).to_have_attribute("aria-current", "page")
     await visitor.button(f"Page {ROWS // 25}").click()
-    await expect(page.get_by_text("Song 1", exact=True)).to_be_attached()
+    await expect(page.get_by_text("Song 25", exact=True)).to_be_in_viewport()
     await visitor.button("Previous page").click()
     await visitor.button("Next page").press("Enter")
     await expect(visitor.button("Next page")).to_be_disabled()

@@ -17,7 +17,7 @@ export function inOurWords(detail: string): string {
   const told = detail
     .replace(/^ffmpeg version /, '')
     .replaceAll(/([\d.]+) GiB/g, (_, number: string) => size(Number(number) * GIB))
-  return told.charAt(0).toUpperCase() + told.slice(1)
+  return /^[a-z]+ /.test(told) ? told.charAt(0).toUpperCase() + told.slice(1) : told
 }
 
 /** How full a gauge from 1 GB to 10 TB stands, by powers of ten; 0 to 100. */
