@@ -1,9 +1,9 @@
 import { lazy, Suspense } from 'react'
 import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
 import DownloadPage from './download/DownloadPage'
-import { added, shared } from './download/links'
+import { shared } from './download/links'
+import { outbox } from './download/outbox'
 import { RowsSkeleton } from './download/Rows'
-import { draft } from './session/draft'
 import { RegisterPage } from './session/RegisterPage'
 import { SignInPage } from './session/SignInPage'
 import { useSession } from './session/session'
@@ -24,7 +24,7 @@ export function App() {
   if (!session) {
     if (!isOutside) {
       const given = shared(search)
-      if (given) draft.write(added(draft.read(), given) || given)
+      if (given) outbox.add(given)
       const here = given ? location : `${location}${search ? `?${search}` : ''}`
       return <Redirect to={here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`} replace />
     }

@@ -1,6 +1,5 @@
 import './styles'
 import { MantineProvider } from '@mantine/core'
-import { Notifications } from '@mantine/notifications'
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { setNonce } from 'get-nonce'
 import { StrictMode } from 'react'
@@ -9,10 +8,10 @@ import { Router } from 'wouter'
 import { App } from './App'
 import { ApiError } from './api/client'
 import { base } from './api/prefix'
-import { draft } from './session/draft'
 import { session } from './session/session'
 import { Boundary } from './shell/Boundary'
 import { reloadAfterUpdates } from './shell/updates'
+import { Toasts } from './show/toast'
 import { theme, variables } from './theme'
 
 // The service made it for this one answer; style sheets that come later carry it, and no others are taken.
@@ -31,11 +30,8 @@ const queries = new QueryClient({
   },
 })
 
-// Nobody sees what somebody else has loaded, or what they were about to hand in.
-session.whenOver((how) => {
-  queries.clear()
-  if (how === 'replaced') draft.write('')
-})
+// Nobody sees what somebody else has loaded.
+session.whenOver(() => queries.clear())
 
 reloadAfterUpdates()
 
@@ -50,7 +46,7 @@ if (root) {
         getStyleNonce={() => nonce}
       >
         <QueryClientProvider client={queries}>
-          <Notifications position="bottom-right" limit={4} containerWidth={380} />
+          <Toasts />
           <Boundary>
             <Router base={base}>
               <App />

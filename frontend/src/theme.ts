@@ -56,6 +56,11 @@ export const variables: CSSVariablesResolver = () => ({
     '--line-strong': '#d3d7e6',
   },
   dark: {
+    '--mantine-color-iris-light': '#2a2f55',
+    '--mantine-color-iris-light-hover': '#323866',
+    '--mantine-color-iris-light-color': '#c9cdfb',
+    '--mantine-color-red-light': '#43252a',
+    '--mantine-color-red-light-hover': '#512b31',
     '--mantine-color-dimmed': '#a0a5b8',
     '--mantine-color-placeholder': '#8d93a8',
     '--mantine-color-error': '#ff8d8f',

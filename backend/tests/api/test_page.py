@@ -37,7 +37,7 @@ async def test_every_address_of_the_page_is_the_page(service: Service) -> None:
         answer = await service.http.get(path)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
-        assert answer.headers["cache-control"] == "no-cache"
+        assert answer.headers["cache-control"] == "private, no-cache"
         assert 'src="/ui/assets/index-Ab1.js"' in answer.text
     assert (await service.http.get("/ui?url=a%20b")).headers["location"] == "/ui/?url=a%20b"
 
@@ -65,6 +65,22 @@ async def test_no_script_and_no_style_in_the_page_is_run_but_those_of_this_answe
         assert "frame-ancestors 'none'" in policy
         nonces.add(nonce)
     assert len(nonces) == 2
+
+
+async def test_a_page_that_is_kept_stays_under_the_policy_it_was_written_for(
+    service: Service, tmp_path: Path
+) -> None:
+    first = await service.http.get("/ui/")
+    tag, policy = first.headers["etag"], first.headers["content-security-policy"]
+    kept = await service.http.get("/ui/history", headers={"If-None-Match": f'"other", W/{tag}'})
+    assert (kept.status_code, kept.content) == (304, b"")
+    assert (kept.headers["etag"], kept.headers["content-security-policy"]) == (tag, policy)
+    for nonsense in (tag[:-3] + '"', tag.replace(".", ".' 'unsafe-inline'"), "*"):
+        assert (await service.http.get("/ui/", headers={"If-None-Match": nonsense})).status_code == 200
+    (tmp_path / "static" / "index.html").write_text(INDEX + "<p>An update</p>", encoding="utf-8")
+    updated = await service.http.get("/ui/", headers={"If-None-Match": tag})
+    assert updated.status_code == 200
+    assert updated.headers["content-security-policy"] != policy
 
 
 @pytest.mark.parametrize(

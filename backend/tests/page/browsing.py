@@ -8,7 +8,15 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+)
 
 SECRET = "correct horse battery"
 SESSION = "nas-music.session"
@@ -17,12 +25,20 @@ ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+DESK_SIZE: ViewportSize = {"width": 1280, "height": 800}
+PHONE_SIZE: ViewportSize = {"width": 360, "height": 740}
 PHONE: dict[str, Any] = {
-    "viewport": {"width": 360, "height": 740},
+    "viewport": PHONE_SIZE,
     "is_mobile": True,
     "has_touch": True,
     "device_scale_factor": 2,
 }
+# Keeps hold of what plays and of what the media keys do: neither is in the document.
+LISTEN = """
+window.Audio = class extends Audio { constructor() { super(); window.heard = this } }
+window.keys = {}
+MediaSession.prototype.setActionHandler = (name, press) => { window.keys[name] = press }
+"""
 _AXE = Path(__file__).resolve().parents[3] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 _GRAVE = {"serious", "critical"}
 
@@ -86,11 +102,12 @@ class Visitor:
         await self.page.get_by_label("Password", exact=True).fill(secret)
         await self.button("Sign in").click()
 
-    async def grave_faults(self) -> list[str]:
-        """Ask axe; name each serious or critical fault and where it is."""
+    async def grave_faults(self, *rules: str) -> list[str]:
+        """Ask axe, about all or about these rules; name each serious or critical fault and where it is."""
         if not await self.page.evaluate("typeof axe === 'object'"):
             await self.page.evaluate(_AXE.read_text(encoding="utf-8"))
-        found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+        found = await self.page.evaluate("(options) => axe.run(document, options)", options)
         return [
             f"{self.page.url.partition('/ui/')[2]}: {each['id']}: {node['html'][:200]}"
             for each in found["violations"]

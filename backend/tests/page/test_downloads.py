@@ -1,16 +1,30 @@
 """The page's main job, from the first link to the music, in a real browser."""
 
+import json
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 from tests import media
-from tests.page.browsing import SECRET, call
+from tests.page.browsing import LISTEN, SECRET, call
 from tests.page.conftest import Visit
 from tests.source import Source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+# A paste and a drop somewhere on the page, as a browser tells them.
+HAND_OVER = """() => {
+  const carrying = (type, text) => { const data = new DataTransfer(); data.setData(type, text); return data }
+  const options = {bubbles: true, cancelable: true}
+  document.activeElement.blur()
+  const clipboardData = carrying('text/plain', 'hear this: http://pasted.example/1.')
+  document.body.dispatchEvent(new ClipboardEvent('paste', {...options, clipboardData}))
+  const dataTransfer = carrying('text/uri-list', 'http://dropped.example/2')
+  for (const kind of ['dragover', 'drop'])
+    document.body.dispatchEvent(new DragEvent(kind, {...options, dataTransfer}))
+}"""
 HOSTILE = "<img src=x onerror=document.title='owned'><b>Bold</b>"
 
 
@@ -66,15 +80,20 @@ async def test_the_whole_way_from_registering_to_hearing_a_track_and_keeping_it(
     await page.get_by_label("Delete the file from the library, too").check()
     await visitor.button("Remove and delete").click()
     await expect(page.get_by_text("Nothing here yet")).to_be_visible()  # at once, before it is done
+    await expect(page.get_by_role("heading", name="History")).to_be_focused()  # the list has gone
     await expect(page.get_by_text("Removed, and the file with it")).to_be_visible()
     assert not filed.exists()
 
 
-async def test_a_collection_unfolds_and_plays_from_track_to_track(visit: Visit, sources: Source) -> None:
+async def test_a_collection_unfolds_and_plays_from_track_to_track_as_long_as_the_session_lasts(
+    visit: Visit, sources: Source
+) -> None:
     visitor = await visit("collector")
+    page = visitor.page
+    await page.add_init_script(LISTEN)
     songs = [
-        sources.file(f"/list{n}.mp3", media.make("mp3", seconds=2, title=f"Part {n}", artist="Several"))
-        for n in (1, 2)
+        sources.file(f"/list{n}.mp3", media.make("mp3", seconds=length, title=f"Part {n}", artist="Several"))
+        for n, length in ((1, 2), (2, 30))
     ]
     await visitor.open()
     await visitor.submit(
@@ -84,12 +103,27 @@ async def test_a_collection_unfolds_and_plays_from_track_to_track(visit: Visit, 
     await expect(visitor.row("Part 2")).to_be_visible(timeout=30_000)
     await expect(visitor.row("1 of 3 tracks failed")).to_contain_text("2 of 3 tracks", timeout=30_000)
     await visitor.button("Play A List").click()
-    player = visitor.page.get_by_role("region", name="Player")
+    player = page.get_by_role("region", name="Player")
     await expect(player).to_contain_text("Part 1")
     await expect(player).to_contain_text("Part 2", timeout=20_000)  # by itself
     await expect(player.get_by_role("button", name="Next track")).to_be_disabled()
-    await player.get_by_role("button", name="Previous track").click()
+    await page.evaluate("keys.seekto({seekTime: 0}); keys.previoustrack()")
     await expect(player).to_contain_text("Part 1")
+    await page.evaluate("keys.nexttrack()")
+    await expect(player).to_contain_text("Part 2")
+    await expect(player.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+    await page.evaluate("keys.pause()")
+    await player.get_by_role("button", name="Play", exact=True).click()
+    await page.wait_for_function("!heard.paused && navigator.mediaSession.metadata.title === 'Part 2'")
+
+    call(visitor.address, visitor.token, "POST", "/auth/logout")  # somewhere else
+    await expect(page.get_by_text("Your session has ended")).to_be_visible()
+    await page.evaluate("keys.play()")
+    assert await page.evaluate("heard.paused && navigator.mediaSession.metadata === null")
+    await visitor.fill_sign_in("collector")
+    await expect(player).to_contain_text("Part 2")
+    await player.get_by_role("button", name="Play", exact=True).click()
+    await page.wait_for_function("!heard.paused && navigator.mediaSession.metadata.title === 'Part 2'")
 
 
 async def test_what_failed_says_why_and_is_tried_again(visit: Visit, sources: Source) -> None:
@@ -106,7 +140,7 @@ async def test_what_failed_says_why_and_is_tried_again(visit: Visit, sources: So
 
 
 async def test_what_runs_shows_its_progress_and_is_cancelled(visit: Visit, sources: Source) -> None:
-    visitor = await visit("hasty")
+    visitor = await visit("hasty", reduced_motion="reduce")
     song = media.make("flac", seconds=30)
     url = sources.dripping("/slow.flac", song, piece=20_000, interval=0.1, announced=song.stat().st_size)
     await visitor.open()
@@ -114,8 +148,11 @@ async def test_what_runs_shows_its_progress_and_is_cancelled(visit: Visit, sourc
     row = visitor.row("slow.flac")
     await expect(row).to_contain_text(re.compile(r"Downloading · .* of .*/s"), timeout=30_000)
     await expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile("[0-9]"))
+    moving = "document.getAnimations().filter((each) => each.effect.getTiming().duration > 1).length"
+    assert await visitor.page.evaluate(moving) == 0  # as whoever can't bear motion has asked
     async with visitor.page.expect_response("**/cancel"):  # what is shown doesn't wait for it
-        await row.get_by_role("button", name=re.compile("^Cancel ")).click()
+        await row.get_by_role("button", name=re.compile("^Cancel ")).press("Enter")
+    await expect(visitor.row("All done")).to_be_focused()  # nothing else is left to cancel
     await expect(row).to_contain_text("Cancelled")
     await expect(row.get_by_role("progressbar")).to_have_count(0)
     [download] = call(visitor.address, visitor.token, "GET", "/api/downloads")["downloads"]
@@ -144,10 +181,27 @@ async def test_links_that_are_refused_stay_in_the_box_with_the_services_reason(
     box = visitor.page.get_by_label("Links to download")
     await expect(box).to_have_value(good)
     assert visitor.page.url.endswith("/ui/")
+    await visitor.page.evaluate(HAND_OVER)
+    await expect(box).to_have_value(f"{good}\nhttp://pasted.example/1\nhttp://dropped.example/2")
+    await expect(box).to_be_focused()
+    await box.press("Shift+Enter")
+    await box.press_sequentially("a line below")
+    await expect(box).to_have_value(re.compile("\na line below$"))
     await box.fill(f"{good}\nhttp://10.0.0.1/x.mp3\nno link at all")
     await box.press("Enter")
     await expect(visitor.page.get_by_role("alert")).to_contain_text("http://10.0.0.1/x.mp3")
     await expect(box).to_have_value("http://10.0.0.1/x.mp3\nno link at all")
     await expect(visitor.row("good.mp3")).to_be_visible()
+    for status, words in ((429, "You have too many unfinished downloads."), (503, "The database is away.")):
+        answer = {"status": status, "content_type": "application/problem+json"}
+        refusal = json.dumps({"title": "No", "status": status, "detail": words})
+        await visitor.page.route("**/api/download", partial(_refuse, answer=answer, body=refusal))
+        await box.press("Enter")
+        await expect(visitor.page.get_by_role("alert")).to_contain_text(words)
+        await expect(box).to_have_value("http://10.0.0.1/x.mp3\nno link at all")
     await visitor.page.reload()
     await expect(box).to_have_value("http://10.0.0.1/x.mp3\nno link at all")
+
+
+async def _refuse(route: Route, *, answer: dict[str, Any], body: str) -> None:
+    await route.fulfill(**answer, body=body)

@@ -2,8 +2,10 @@
 
 import pytest
 from playwright.async_api import expect
+from tests import media
 from tests.page.browsing import SECRET, account, call
 from tests.page.conftest import Visit
+from tests.source import Source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -67,8 +69,15 @@ async def test_a_changed_password_keeps_this_session_alone(visit: Visit) -> None
     account(visitor.address, "changer", secret="another horse entirely")
 
 
-async def test_administrators_see_health_and_accounts_and_keep_somebody_out(visit: Visit) -> None:
+async def test_administrators_see_everything_share_their_role_and_keep_somebody_out(
+    visit: Visit, sources: Source
+) -> None:
     member, admin = await visit("member"), await visit("admin")
+    song = sources.file("/members.mp3", media.make("mp3", title="The Member's", artist="Some"))
+    pages = sources.album_page(
+        "/members.html", [song, sources.status("/no.mp3", 404)], title="A Member's List"
+    )
+    call(member.address, member.token, "POST", "/api/download", url=pages)
     await member.open("admin")
     await expect(member.page.get_by_text("Only administrators may look at this.")).to_be_visible()
     await expect(member.page.get_by_role("link", name="Administration")).to_have_count(0)
@@ -78,6 +87,15 @@ async def test_administrators_see_health_and_accounts_and_keep_somebody_out(visi
     await expect(page.get_by_text("Everything works")).to_be_visible()
     await expect(page.get_by_role("img", name="on a scale from 1 GB to 10 TB")).to_be_visible()
     await page.get_by_role("link", name="Users").click()
+    role = page.get_by_role("switch", name="member is an administrator")
+    await role.press(" ")
+    await expect(role).to_be_checked()
+    await role.press(" ")
+    await expect(role).not_to_be_checked()
+    await page.get_by_role("switch", name="admin is an administrator").press(" ")
+    await page.get_by_role("dialog").get_by_role("button", name="Give it up").click()
+    await expect(page.get_by_role("alert")).to_contain_text("last active administrator")
+    await expect(page.get_by_role("switch", name="admin is an administrator")).to_be_checked()
     switch = page.get_by_role("switch", name="member is active")
     await switch.click(force=True)
     await page.get_by_role("dialog").get_by_role("button", name="Deactivate").click()
@@ -93,5 +111,11 @@ async def test_administrators_see_health_and_accounts_and_keep_somebody_out(visi
     await page.get_by_label("Action").select_option("user.deactivate")
     await expect(page.get_by_role("row").filter(has_text="Account deactivated")).to_have_count(1)
     await page.get_by_role("link", name="All downloads").click()
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     await page.get_by_label("User").select_option(label="member")
+    await admin.button("Show the tracks of A Member's List").click()
+    await expect(admin.row("The Member's")).to_have_attribute("aria-setsize", "2")
+    await page.get_by_label("Status").select_option("cancelled")
     await expect(page.get_by_text("Nobody has such a download.")).to_be_visible()
+    assert refused == []  # nobody's covers are asked for, which only their owners get

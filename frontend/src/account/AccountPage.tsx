@@ -3,7 +3,6 @@ import '@mantine/core/styles/FloatingIndicator.css'
 import '@mantine/core/styles/SegmentedControl.css'
 import { Badge, Button, Group, SegmentedControl, useMantineColorScheme } from '@mantine/core'
 import { useClipboard } from '@mantine/hooks'
-import { useQueryClient } from '@tanstack/react-query'
 import { type ReactNode, useEffect, useRef } from 'react'
 import { base } from '../api/prefix'
 import { signOut, useMe } from '../session/account'
@@ -21,7 +20,6 @@ const { account: words } = texts
 /** One's own account, and the ways to get links here. */
 export default function AccountPage() {
   const me = useMe()
-  const queries = useQueryClient()
   return (
     <>
       <Heading title={words.page} />
@@ -42,14 +40,14 @@ export default function AccountPage() {
           <Button
             variant="default"
             leftSection={<IconLogout aria-hidden size={18} />}
-            onClick={() => void signOut(queries)}
+            onClick={() => void signOut()}
           >
             {words.signOut}
           </Button>
         </Group>
       )}
       <div className={styles.cards}>
-        <Card title={words.bookmarklet} text={words.bookmarkletText}>
+        <Card title={words.bookmarklet} text={words.bookmarkletText} className={styles.pointer}>
           <Bookmarklet />
         </Card>
         <Card title={words.phone} text={words.phoneText} />
@@ -67,9 +65,16 @@ export default function AccountPage() {
   )
 }
 
-function Card({ title, text, children }: { title: string; text?: string; children?: ReactNode }) {
+interface CardProps {
+  title: string
+  text?: string
+  className?: string | undefined
+  children?: ReactNode
+}
+
+function Card({ title, text, className, children }: CardProps) {
   return (
-    <section className={styles.card}>
+    <section className={`${styles.card} ${className ?? ''}`}>
       <h2>{title}</h2>
       {text && <p className={styles.dim}>{text}</p>}
       {children}
@@ -107,7 +112,7 @@ function Bookmarklet() {
         <IconBookmark aria-hidden size={18} /> {words.bookmarkletName}
       </a>
       <Button
-        variant="subtle"
+        variant="default"
         leftSection={<IconCopy aria-hidden size={18} />}
         onClick={() => clipboard.copy(address)}
       >

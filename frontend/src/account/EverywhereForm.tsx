@@ -1,8 +1,6 @@
 import { Button, PasswordInput, Stack } from '@mantine/core'
-import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { ask, client, reason } from '../api/client'
-import { draft } from '../session/draft'
 import { session } from '../session/session'
 import { texts } from '../texts'
 
@@ -10,7 +8,6 @@ const { account: words } = texts
 
 /** Ends every session: to set a password, even to what it is, ends all tokens from before. */
 export function EverywhereForm({ username }: { username: string }) {
-  const queries = useQueryClient()
   const [password, setPassword] = useState('')
   const [refusal, setRefusal] = useState('')
   const [isBusy, setBusy] = useState(false)
@@ -22,9 +19,7 @@ export function EverywhereForm({ username }: { username: string }) {
       await ask(
         client.POST('/auth/password', { body: { current_password: password, new_password: password } }),
       )
-      draft.write('')
       session.leave()
-      queries.clear()
     } catch (error) {
       setRefusal(reason(error))
       setBusy(false)
@@ -34,7 +29,7 @@ export function EverywhereForm({ username }: { username: string }) {
   return (
     <form onSubmit={(event) => void submit(event)}>
       <Stack gap="sm">
-        <input type="hidden" name="username" autoComplete="username" value={username} readOnly />
+        <input type="text" name="username" autoComplete="username" value={username} readOnly hidden />
         <PasswordInput
           label={words.confirmPassword}
           autoComplete="current-password"

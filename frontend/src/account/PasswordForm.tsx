@@ -39,7 +39,7 @@ export function PasswordForm({ username }: { username: string }) {
   return (
     <form onSubmit={(event) => void submit(event)}>
       <Stack gap="sm">
-        <input type="hidden" name="username" autoComplete="username" value={username} readOnly />
+        <input type="text" name="username" autoComplete="username" value={username} readOnly hidden />
         <PasswordInput
           label={words.current}
           autoComplete="current-password"

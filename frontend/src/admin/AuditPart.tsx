@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { type AuditEntry, ask, client } from '../api/client'
 import { RowsSkeleton } from '../download/Rows'
-import { instant } from '../show/format'
+import { instant, size } from '../show/format'
 import { IconListDetails } from '../show/icons'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
@@ -134,7 +134,9 @@ function Entries({ entries }: { entries: AuditEntry[] }) {
               {entry.username ?? (entry.ip_address ? words.nobody : words.service)}
             </td>
             <td>
-              <div>{(words.actions as Record<string, string>)[entry.action] ?? entry.action}</div>
+              <div className={styles.what}>
+                {(words.actions as Record<string, string>)[entry.action] ?? entry.action}
+              </div>
               <div className={styles.dim}>
                 {[entry.resource, ...factsOf(entry)].filter(Boolean).join(' · ')}
               </div>
@@ -155,8 +157,10 @@ function Entries({ entries }: { entries: AuditEntry[] }) {
 function factsOf(entry: AuditEntry): string[] {
   return Object.entries(entry.details)
     .filter(([name, value]) => name !== 'request_id' && value !== null && value !== '')
-    .map(
-      ([name, value]) =>
-        `${name.replaceAll('_', ' ')}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
-    )
+    .map(([name, value]) => `${name.replaceAll('_', ' ')}: ${factOf(name, value)}`)
+}
+
+function factOf(name: string, value: unknown): string {
+  if (name === 'size' && typeof value === 'number') return size(value)
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }

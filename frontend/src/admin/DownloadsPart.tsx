@@ -9,11 +9,10 @@ import { IconSearch } from '../show/icons'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
 import { texts } from '../texts'
-import { useNames } from './everybody'
+import { EVERY, everybodysTracks, useNames } from './everybody'
 import styles from './table.module.css'
 
 const PER_PAGE = 25
-const EVERY = 5_000
 
 const ownerOf = (download: Download): string =>
   'username' in download ? texts.everybody.by((download as OwnedDownload).username) : ''
@@ -90,7 +89,7 @@ export default function DownloadsPart() {
             sections={sections}
             actions={null}
             ownerOf={ownerOf}
-            canUnfold={false}
+            tracksOf={everybodysTracks}
           />
           <Pages page={page} pages={downloads.data.pages} onPage={setPage} />
         </>

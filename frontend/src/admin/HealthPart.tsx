@@ -7,7 +7,7 @@ import { useNow } from '../show/now'
 import { Failed } from '../show/states'
 import { texts } from '../texts'
 import styles from './HealthPart.module.css'
-import { albumsThatFit, freeBytes, onScale } from './space'
+import { albumsThatFit, freeBytes, inOurWords, onScale } from './space'
 
 const EVERY = 15_000
 const ICONS = { healthy: IconCircleCheck, degraded: IconAlertTriangle, unhealthy: IconCircleX }
@@ -25,7 +25,7 @@ export function HealthPart() {
         <Sign condition={status} size={34} />
         <div className={styles.words}>
           <h2>{texts.health.condition[status]}</h2>
-          <span>
+          <span className={styles.about}>
             {texts.health.version(version)} ·{' '}
             {texts.health.looked(ago(new Date(health.dataUpdatedAt).toISOString(), now))}
           </span>
@@ -44,10 +44,12 @@ export function HealthPart() {
         {Object.entries(checks).map(([name, check]) => (
           <li key={name} className={styles.check} data-condition={check.status}>
             <Sign condition={check.status} size={22} />
-            <div>
-              <h3>{nameOf(name)}</h3>
-              <p>{check.detail}</p>
-              <span className={styles.short}>{texts.health.short[check.status]}</span>
+            <div className={styles.words}>
+              <div className={styles.line}>
+                <h3>{nameOf(name)}</h3>
+                <span className={styles.short}>{texts.health.short[check.status]}</span>
+              </div>
+              <p>{inOurWords(check.detail)}</p>
             </div>
           </li>
         ))}

@@ -1,5 +1,7 @@
 /** Free space out of the health check's word about the library, such as "123.4 GiB free". */
 
+import { size } from '../show/format'
+
 const GIB = 1024 ** 3
 const SMALLEST = 1e9
 const LARGEST = 1e13
@@ -8,6 +10,14 @@ const ALBUM = 120e6 // bytes; a dozen tracks at a good bitrate
 export function freeBytes(detail: string): number | null {
   const found = /([\d.]+) GiB free/.exec(detail)
   return found ? Number(found[1]) * GIB : null
+}
+
+/** The service's word about a part, as a sentence of this page: sizes as everywhere else here. */
+export function inOurWords(detail: string): string {
+  const told = detail
+    .replace(/^ffmpeg version /, '')
+    .replaceAll(/([\d.]+) GiB/g, (_, number: string) => size(Number(number) * GIB))
+  return /^[a-z]+ /.test(told) ? told.charAt(0).toUpperCase() + told.slice(1) : told
 }
 
 /** How full a gauge from 1 GB to 10 TB stands, by powers of ten; 0 to 100. */

@@ -7,7 +7,7 @@ import { backoff, EventParser, type ServerEvent } from './sse'
 const SILENCE = 40_000 // the service says something every 15 s
 const STEADY = 20_000 // what breaks off sooner is one failure more, not a new beginning
 
-export interface Following {
+interface Following {
   /** Connected: now is the time to ask for the list. */
   onOpen: () => void
   onEvent: (event: ServerEvent) => void

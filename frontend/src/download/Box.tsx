@@ -3,17 +3,16 @@ import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, type KeyboardEvent, useEffect, useRef, useState } from 'react'
 import { useSearch } from 'wouter'
 import type { Format } from '../api/client'
-import { draft } from '../session/draft'
-import { session } from '../session/session'
-import { toast } from '../show/toast'
 import { texts } from '../texts'
 import styles from './Box.module.css'
-import { added, linesWithoutLink, linksIn, shared } from './links'
-import { type Refused, submitAll } from './submit'
+import { linksIn, shared } from './links'
+import { outbox, useOutbox } from './outbox'
+import type { Refused } from './submit'
 
 const FORMAT = 'nas-music.format'
 const FORMATS = Object.keys(texts.download.formats) as (Format | '')[]
 const BOX = 'links'
+const MOST_NAMED = 5
 
 /** Puts the cursor into the box; false where there is none on this page. */
 export function focusBox(): boolean {
@@ -26,24 +25,15 @@ export function focusBox(): boolean {
 export function Box() {
   const queries = useQueryClient()
   const search = useSearch()
-  const [text, setText] = useState(() => added(draft.read(), shared(search)) || shared(search))
+  const { text, complaint, refused, sending } = useOutbox()
   const [format, setFormat] = useState<Format | ''>(keptFormat)
-  const [refused, setRefused] = useState<readonly Refused[]>([])
-  const [complaint, setComplaint] = useState('')
-  const [isSending, setSending] = useState(false)
-  const isDropping = useDrop((more) => change(added(latest.current, more)))
-  const latest = useRef(text)
-  latest.current = text
+  const isDropping = useDrop(outbox.add)
 
-  function change(next: string): void {
-    setText(next)
-    setComplaint('')
-  }
-
-  useEffect(() => draft.write(text), [text])
   useEffect(() => {
     // What was handed over stands in the box now; a reload must not bring it a second time.
-    if (shared(search)) window.history.replaceState(null, '', window.location.pathname)
+    if (!shared(search)) return
+    outbox.add(shared(search))
+    window.history.replaceState(null, '', window.location.pathname)
   }, [search])
 
   useEffect(() => {
@@ -52,33 +42,18 @@ export function Box() {
       const pasted = event.clipboardData?.getData('text') ?? ''
       if (!linksIn(pasted).length) return
       event.preventDefault()
-      change(added(latest.current, pasted))
+      outbox.add(pasted)
       focusBox()
     }
     document.addEventListener('paste', onPaste)
     return () => document.removeEventListener('paste', onPaste)
-  })
+  }, [])
 
   async function submit(event?: FormEvent): Promise<void> {
     event?.preventDefault()
-    const urls = linksIn(text)
-    const others = linesWithoutLink(text)
-    if (!urls.length) return setComplaint(text.trim() ? texts.download.notALink : '')
-    setSending(true)
-    setRefused([])
-    const outcome = await submitAll(queries, urls, format || undefined)
-    setSending(false)
-    // What couldn't be taken stays in the box, and so does what was typed meanwhile.
-    const kept = [...outcome.refused.map((each) => each.url), ...others]
-    const meanwhile = linksIn(latest.current).filter((url) => !urls.includes(url))
-    const rest = [...kept, ...meanwhile].join('\n')
-    if (session.ending() !== 'left') draft.write(rest) // the box may be gone, with another page in its place
-    change(rest)
-    setRefused(outcome.refused)
-    if (others.length && !outcome.refused.length) setComplaint(texts.download.notALink)
-    if (outcome.queued) toast.done(texts.download.queued(outcome.queued))
-    if (outcome.already) toast.done(texts.download.already(outcome.already))
-    focusBox()
+    await outbox.submit(queries, format || undefined)
+    // The button can't hold the focus while it is busy. A phone would cover the queue with its keyboard.
+    if (document.activeElement === document.body && matchMedia('(hover: hover)').matches) focusBox()
   }
 
   function onKeyDown(event: KeyboardEvent<HTMLTextAreaElement>): void {
@@ -100,7 +75,7 @@ export function Box() {
         labelProps={{ className: styles.label }}
         placeholder={texts.download.placeholder}
         value={text}
-        onChange={(event) => change(event.currentTarget.value)}
+        onChange={(event) => outbox.write(event.currentTarget.value)}
         onKeyDown={onKeyDown}
         error={complaint || null}
         autosize
@@ -117,12 +92,14 @@ export function Box() {
         data-autofocus
       />
       <div className={styles.foot}>
-        <span className={styles.hint}>
+        <span className={styles.hint} data-counts={number > 1 || undefined}>
           {isDropping
             ? texts.download.drop
-            : number > 1
-              ? texts.download.several(number)
-              : texts.download.hint}
+            : sending > 1
+              ? texts.download.sending(sending)
+              : number > 1
+                ? texts.download.several(number)
+                : texts.download.hint}
         </span>
         <NativeSelect
           aria-label={texts.download.format}
@@ -135,7 +112,7 @@ export function Box() {
           data={FORMATS.map((value) => ({ value, label: texts.download.formats[value] }))}
           className={styles.format}
         />
-        <Button type="submit" loading={isSending}>
+        <Button type="submit" loading={sending > 0}>
           {texts.download.submit}
         </Button>
       </div>
@@ -147,20 +124,31 @@ export function Box() {
           title={texts.download.refused(refused.length)}
           withCloseButton
           closeButtonLabel={texts.common.close}
-          onClose={() => setRefused([])}
+          onClose={outbox.forgive}
           mt="xs"
         >
-          <ul className={styles.refused}>
-            {refused.map((each) => (
-              <li key={each.url}>
-                <span className={styles.url}>{each.url}</span> {each.reason}
-              </li>
-            ))}
-          </ul>
+          {byReason(refused).map(([reason, urls]) => (
+            <div key={reason} className={styles.refused}>
+              <span>{reason}</span>
+              <ul>
+                {urls.slice(0, MOST_NAMED).map((url) => (
+                  <li key={url}>{url}</li>
+                ))}
+                {urls.length > MOST_NAMED && <li>{texts.download.refusedMore(urls.length - MOST_NAMED)}</li>}
+              </ul>
+            </div>
+          ))}
         </Alert>
       )}
     </form>
   )
+}
+
+/** What was refused for one reason stands together; most often it is one reason for all. */
+function byReason(refused: readonly Refused[]): [reason: string, urls: string[]][] {
+  const found = new Map<string, string[]>()
+  for (const { url, reason } of refused) found.set(reason, [...(found.get(reason) ?? []), url])
+  return [...found]
 }
 
 function keptFormat(): Format | '' {

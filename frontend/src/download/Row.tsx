@@ -25,14 +25,14 @@ import type { Actions } from './actions'
 import { Details } from './Details'
 import styles from './Row.module.css'
 
-export interface RowProps {
+interface RowProps {
   download: Download
   actions: Actions | null
   isTrack: boolean
   isUnfolded: boolean
   isDetailed: boolean
   owner?: string | undefined
-  onFold: ((id: number) => void) | null
+  onFold: (id: number) => void
   onDetails: (id: number) => void
   onRemove: (download: Download) => void
 }
@@ -50,9 +50,12 @@ export const Row = memo(function Row({
   onRemove,
 }: RowProps) {
   const name = nameOf(download)
+  const whole = download.title ? `${download.title}\n${download.url}` : download.url
   const said = stateOf(download)
   const artist = download.artist ?? download.album_artist
-  const words = [artist, owner, ...said.parts].filter(Boolean)
+  // An album's artist stands above its tracks already.
+  const isKnown = isTrack && artist === download.album_artist
+  const whose = [owner, isKnown ? null : artist].filter(Boolean)
   const isCollection = download.kind === 'collection'
   return (
     <div className={styles.row} data-track={isTrack || undefined} data-status={download.status}>
@@ -60,14 +63,16 @@ export const Row = memo(function Row({
         {isTrack && <span className={styles.number}>{download.track_number ?? ''}</span>}
         <Picture download={download} name={name} actions={actions} />
         <div className={styles.words}>
-          {isCollection && onFold ? (
+          {isCollection ? (
             <UnstyledButton
               className={styles.fold}
               aria-expanded={isUnfolded}
               aria-label={(isUnfolded ? texts.item.fold : texts.item.unfold)(name)}
               onClick={() => onFold(download.id)}
             >
-              <span className={styles.title}>{name}</span>
+              <span className={styles.title} title={whole}>
+                {name}
+              </span>
               <IconChevronDown
                 aria-hidden
                 size={18}
@@ -76,13 +81,16 @@ export const Row = memo(function Row({
               />
             </UnstyledButton>
           ) : (
-            <div className={styles.title} title={download.url}>
+            <div className={styles.title} title={whole}>
               {name}
             </div>
           )}
           <div className={styles.said} data-tone={said.tone}>
-            {said.tone === 'bad' && <IconAlertTriangle aria-hidden size={15} className={styles.warning} />}
-            {words.join(' · ')}
+            {whose.map((each) => `${each} · `)}
+            <span className={styles.state}>
+              {said.tone === 'bad' && <IconAlertTriangle aria-hidden size={15} className={styles.warning} />}
+              {said.parts.join(' · ')}
+            </span>
           </div>
           {said.percent !== undefined && (
             <Progress.Root size={4} radius="xl" className={styles.progress} transitionDuration={400}>
@@ -138,7 +146,7 @@ function Picture({ download, name, actions }: { download: Download; name: string
   const playing = usePlaying(download.id)
   const isPlayable =
     download.kind === 'collection' ? (download.items?.completed ?? 0) > 0 : download.status === 'completed'
-  if (!isPlayable || !actions) return <Cover download={download} />
+  if (!isPlayable || !actions) return <Cover download={download} isForeign={!actions} />
   const Icon = playing === 'playing' ? IconPlayerPauseFilled : IconPlayerPlayFilled
   return (
     <UnstyledButton
@@ -162,11 +170,7 @@ type ButtonsProps = Pick<RowProps, 'download' | 'isDetailed' | 'onDetails' | 'on
 
 function Buttons({ download, name, actions, isDetailed, onDetails, onRemove }: ButtonsProps) {
   const { item } = texts
-  const failedTracks = download.kind === 'collection' ? (download.items?.failed ?? 0) : 0
-  const mayRetry =
-    download.status === 'failed' ||
-    download.status === 'cancelled' ||
-    (failedTracks > 0 && !isActive(download))
+  const mayRetry = download.status === 'failed' || download.status === 'cancelled'
   const choices: Choice[] = [
     {
       label: isDetailed ? texts.menu.hideDetails : texts.menu.details,
@@ -200,7 +204,7 @@ function Buttons({ download, name, actions, isDetailed, onDetails, onRemove }: B
           <IconX aria-hidden size={20} />
         </ActionIcon>
       )}
-      {mayRetry && download.status !== 'completed' && (
+      {mayRetry && (
         <ActionIcon
           variant="light"
           size="lg"

@@ -1,10 +1,12 @@
 import { Skeleton } from '@mantine/core'
-import { useWindowVirtualizer } from '@tanstack/react-virtual'
+import { defaultRangeExtractor, type Range, useWindowVirtualizer } from '@tanstack/react-virtual'
 import { type ReactNode, useCallback, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import type { Download } from '../api/client'
-import { useUnfolded } from '../live/live'
+import { ownTracks, type Tracks, type TracksQuery, useUnfolded } from '../live/live'
+import { Failed } from '../show/states'
 import { texts } from '../texts'
 import type { Actions } from './actions'
+import { useKeptFocus } from './focus'
 import { RemoveDialog } from './RemoveDialog'
 import { Row } from './Row'
 import styles from './Rows.module.css'
@@ -20,8 +22,9 @@ export interface Section {
 
 type Item =
   | { kind: 'heading'; key: string; heading: ReactNode }
-  | { kind: 'row'; key: string; download: Download; isTrack: boolean }
+  | { kind: 'row'; key: string; download: Download; isTrack: boolean; at: number; of: number }
   | { kind: 'wait' | 'empty'; key: string }
+  | { kind: 'failed'; key: string; error: unknown; again: () => void }
 
 interface RowsProps {
   label: string
@@ -29,19 +32,20 @@ interface RowsProps {
   actions: Actions | null
   /** Whose a download is, where that has to be told. */
   ownerOf?: (download: Download) => string
-  /** Whether collections can be unfolded. */
-  canUnfold?: boolean
+  /** How the tracks of an unfolded collection are had; one's own, unless told otherwise. */
+  tracksOf?: (id: number) => TracksQuery
 }
 
 /** A list of downloads of any length: only what can be seen is there. */
-export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: RowsProps) {
+export function Rows({ label, sections, actions, ownerOf, tracksOf = ownTracks }: RowsProps) {
   const [unfolded, setUnfolded] = useState<readonly number[]>([])
   const [detailed, setDetailed] = useState<ReadonlySet<number>>(new Set())
   const [removing, setRemoving] = useState<Download | null>(null)
-  const tracks = useUnfolded(unfolded)
+  const tracks = useUnfolded(unfolded, tracksOf)
   const items = useMemo(() => flattened(sections, unfolded, tracks), [sections, unfolded, tracks])
   const place = useRef<HTMLDivElement>(null)
   const [margin, setMargin] = useState(0)
+  const { held, onFocus, onBlur } = useKeptFocus(place, removing !== null)
 
   useLayoutEffect(() => {
     const measure = () => setMargin((place.current?.getBoundingClientRect().top ?? 0) + window.scrollY)
@@ -57,6 +61,7 @@ export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: Ro
     overscan: OVERSCAN,
     scrollMargin: margin,
     getItemKey: (index) => items[index]?.key ?? index,
+    rangeExtractor: (range) => withHeld(range, held.current?.index),
   })
 
   const onFold = useCallback((id: number) => {
@@ -78,6 +83,8 @@ export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: Ro
         aria-label={label}
         className={styles.rows}
         style={{ height: virtualizer.getTotalSize() }}
+        onFocus={onFocus}
+        onBlur={onBlur}
       >
         {virtualizer.getVirtualItems().map((virtual) => {
           const item = items[virtual.index]
@@ -87,7 +94,11 @@ export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: Ro
               key={virtual.key}
               ref={virtualizer.measureElement}
               data-index={virtual.index}
+              data-key={item.key}
+              data-kind={item.kind}
+              tabIndex={-1}
               role="listitem"
+              {...placeOf(item)}
               className={styles.item}
               style={{ transform: `translateY(${virtual.start - virtualizer.options.scrollMargin}px)` }}
             >
@@ -99,7 +110,7 @@ export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: Ro
                   isUnfolded={unfolded.includes(item.download.id)}
                   isDetailed={detailed.has(item.download.id)}
                   owner={ownerOf?.(item.download)}
-                  onFold={canUnfold ? onFold : null}
+                  onFold={onFold}
                   onDetails={onDetails}
                   onRemove={setRemoving}
                 />
@@ -107,6 +118,8 @@ export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: Ro
                 item.heading
               ) : item.kind === 'empty' ? (
                 <div className={styles.empty}>{texts.item.empty}</div>
+              ) : item.kind === 'failed' ? (
+                <Failed error={item.error} onRetry={item.again} />
               ) : (
                 <RowSkeleton />
               )}
@@ -124,25 +137,48 @@ export function Rows({ label, sections, actions, ownerOf, canUnfold = true }: Ro
 function flattened(
   sections: readonly Section[],
   unfolded: readonly number[],
-  tracks: ReadonlyMap<number, readonly Download[] | undefined>,
+  tracks: ReadonlyMap<number, Tracks>,
 ): Item[] {
   const items: Item[] = []
+  const add = (downloads: readonly Download[], isTrack: boolean) => {
+    downloads.forEach((download, index) => {
+      items.push({
+        kind: 'row',
+        key: `${download.id}`,
+        download,
+        isTrack,
+        at: index + 1,
+        of: downloads.length,
+      })
+      if (isTrack || download.kind !== 'collection' || !unfolded.includes(download.id)) return
+      const known = tracks.get(download.id)
+      if (known?.list?.length) add(known.list, true)
+      else if (known?.list) items.push({ kind: 'empty', key: `${download.id} empty` })
+      else if (known?.error)
+        items.push({ kind: 'failed', key: `${download.id} failed`, error: known.error, again: known.again })
+      else items.push({ kind: 'wait', key: `${download.id} wait` })
+    })
+  }
   for (const section of sections) {
     if (section.heading) items.push({ kind: 'heading', key: section.key, heading: section.heading })
-    for (const download of section.downloads) {
-      items.push({ kind: 'row', key: `${download.id}`, download, isTrack: false })
-      if (download.kind !== 'collection' || !unfolded.includes(download.id)) continue
-      const known = tracks.get(download.id)
-      if (!known) items.push({ kind: 'wait', key: `${download.id} wait` })
-      else if (!known.length) items.push({ kind: 'empty', key: `${download.id} empty` })
-      for (const track of known ?? [])
-        items.push({ kind: 'row', key: `${track.id}`, download: track, isTrack: true })
-    }
+    add(section.downloads, false)
   }
   return items
 }
 
-export function RowSkeleton() {
+/** Where a row stands, since those before and after it may not be in the page: among its section, or its album. */
+function placeOf(item: Item): { 'aria-setsize'?: number; 'aria-posinset'?: number; 'aria-level'?: number } {
+  if (item.kind !== 'row') return {}
+  return { 'aria-setsize': item.of, 'aria-posinset': item.at, 'aria-level': item.isTrack ? 2 : 1 }
+}
+
+function withHeld(range: Range, index: number | undefined): number[] {
+  const seen = defaultRangeExtractor(range)
+  if (index === undefined || index >= range.count || seen.includes(index)) return seen
+  return [...seen, index].sort((one, other) => one - other)
+}
+
+function RowSkeleton() {
   return (
     <div className={styles.skeleton} aria-hidden>
       <Skeleton width={48} height={48} radius={8} />

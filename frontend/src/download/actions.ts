@@ -2,7 +2,7 @@
 
 import { type QueryClient, useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
-import { ask, client, type Download, type DownloadPage, fetchBlob } from '../api/client'
+import { ApiError, ask, client, type Download, type DownloadPage, fetchBlob } from '../api/client'
 import { fetchTracks, keys, tell } from '../live/live'
 import type { Queue } from '../live/queue'
 import { player } from '../player/player'
@@ -42,7 +42,9 @@ function actions(queries: QueryClient): Actions {
     try {
       tell(queries, [{ kind: 'download', download: await call() }])
     } catch (error) {
-      toast.failed(error)
+      // What has ended in the same moment needs no cancelling any more.
+      const isOver = status === 'cancelled' && error instanceof ApiError && error.status === 409
+      if (!isOver) toast.failed(error)
       void queries.invalidateQueries({ queryKey: keys.queue })
       void queries.invalidateQueries({ queryKey: keys.history })
     }

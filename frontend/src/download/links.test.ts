@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { added, linesWithoutLink, linksIn, shared } from './links'
+import { added, linesWithoutLink, linksIn, shared, without } from './links'
 
 describe('links in a text', () => {
   it('are found among words, once each and in order', () => {
@@ -24,6 +24,13 @@ describe('links in a text', () => {
 
   it('leave over the lines that hold none', () => {
     expect(linesWithoutLink('https://a.example\n\n some words \n')).toEqual(['some words'])
+  })
+
+  it('that are taken leave with their lines, and nothing else does', () => {
+    const text =
+      'see https://a.example/1,\nwords\nhttps://a.example/1 https://a.example/2\nhttps://a.example/1'
+    const left = 'words\nhttps://a.example/1 https://a.example/2'
+    expect(without(text, new Set(['https://a.example/1']))).toBe(left)
   })
 })
 

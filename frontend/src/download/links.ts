@@ -18,6 +18,17 @@ export function linesWithoutLink(text: string): string[] {
     .filter((line) => line && !linksIn(line).length)
 }
 
+/** Returns the text without the lines whose every address is `taken`. */
+export function without(text: string, taken: ReadonlySet<string>): string {
+  return text
+    .split('\n')
+    .filter((line) => {
+      const urls = linksIn(line)
+      return !urls.length || !urls.every((url) => taken.has(url))
+    })
+    .join('\n')
+}
+
 /** What the bookmarklet or the phone's share sheet hands over; Android puts the address into `text`. */
 export function shared(query: string): string {
   const given = new URLSearchParams(query)

@@ -22,16 +22,18 @@ afterEach(() => void vi.restoreAllMocks())
 
 it('one refused link of thirty leaves the others alone', async () => {
   answering((url) => (url === urls[7] ? 422 : 202))
-  const outcome = await submitAll(new QueryClient(), urls, undefined)
+  const taken = vi.fn()
+  const outcome = await submitAll(new QueryClient(), urls, undefined, taken)
+  expect(taken).toHaveBeenCalledTimes(29)
   expect(outcome).toEqual({ queued: 29, already: 0, refused: [{ url: urls[7], reason: 'No.' }] })
 })
 
-it('when the session ends, the rest is kept and not asked for', async () => {
+it.each([401, 429, 503])('after %i, the rest is kept and not asked for', async (status) => {
   session.begin('a token', 60)
-  const asked = answering(() => 401)
-  const outcome = await submitAll(new QueryClient(), urls, undefined)
+  const asked = answering(() => status)
+  const outcome = await submitAll(new QueryClient(), urls, undefined, () => {})
   expect(outcome.refused.map((each) => each.url).sort()).toEqual([...urls].sort())
   expect(outcome.refused[29]?.reason).toBe('No.')
   expect(asked.mock.calls.length).toBeLessThanOrEqual(4)
-  expect(session.token()).toBeNull()
+  expect(session.token()).toBe(status === 401 ? null : 'a token')
 })

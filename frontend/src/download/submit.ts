@@ -1,4 +1,4 @@
-/** Hands links in, a few at a time, and tells what came of each. */
+/** Hands links in, a few at a time, and tells what came of each; `onTaken` hears of each that was taken. */
 
 import type { QueryClient } from '@tanstack/react-query'
 import { ApiError, askWhole, client, type Format, reason } from '../api/client'
@@ -6,6 +6,8 @@ import { tell } from '../live/live'
 
 const AT_ONCE = 4
 const NEW = 202
+// No session, no service, enough in the queue, no database: the other links would only fare the same.
+const FINAL = [401, 0, 429, 503]
 
 export interface Refused {
   url: string
@@ -22,6 +24,7 @@ export async function submitAll(
   queries: QueryClient,
   urls: readonly string[],
   format: Format | undefined,
+  onTaken: (url: string) => void,
 ): Promise<Outcome> {
   const outcome: Outcome = { queued: 0, already: 0, refused: [] }
   const waiting = [...urls]
@@ -34,10 +37,10 @@ export async function submitAll(
         if (data) tell(queries, [{ kind: 'download', download: data }])
         if (response.status === NEW) outcome.queued += 1
         else outcome.already += 1
+        onTaken(url)
       } catch (error) {
         outcome.refused.push({ url, reason: reason(error) })
-        // Without a session, or without a service, the others would only fare the same.
-        if (error instanceof ApiError && (error.status === 401 || error.status === 0))
+        if (error instanceof ApiError && FINAL.includes(error.status))
           for (const other of waiting.splice(0)) outcome.refused.push({ url: other, reason: reason(error) })
       }
     }

@@ -20,7 +20,7 @@ export type Connection = 'connecting' | 'open' | 'lost'
 
 const GATHER = 80 // milliseconds; many downloads at once make one change of the page
 const HIDDEN_TOO_LONG = 60_000 // then the stream is given back; a person may have ten
-const PER_PAGE = 100
+export const PER_PAGE = 100
 const MOST_PAGES = 50
 const SETTLE = 1_000
 
@@ -174,10 +174,17 @@ function list(page: number, query: { status?: Status; parent_id?: number } = {})
   return ask(client.GET('/api/downloads', { params: { query: { page, per_page: PER_PAGE, ...query } } }))
 }
 
-async function listAll(query: { status?: Status; parent_id?: number }): Promise<Download[]> {
-  const all: Download[] = []
+function listAll(query: { status?: Status; parent_id?: number }): Promise<Download[]> {
+  return allPages((page) => list(page, query))
+}
+
+/** Whatever a list holds, page by page. */
+export async function allPages<D extends Download>(
+  ask: (page: number) => Promise<{ downloads: D[]; pages: number }>,
+): Promise<D[]> {
+  const all: D[] = []
   for (let page = 1, pages = 1; page <= Math.min(pages, MOST_PAGES); page += 1) {
-    const answer = await list(page, query)
+    const answer = await ask(page)
     pages = answer.pages
     all.push(...answer.downloads)
   }
@@ -186,18 +193,49 @@ async function listAll(query: { status?: Status; parent_id?: number }): Promise<
 
 /** The tracks of a collection, in its order. */
 export async function fetchTracks(parentId: number): Promise<readonly Download[]> {
-  const all = new Map((await listAll({ parent_id: parentId })).map((each) => [each.id, each]))
+  return inOrder(await listAll({ parent_id: parentId }))
+}
+
+/** Each once, in the order in which they stand in their collection. */
+export function inOrder<D extends Download>(tracks: readonly D[]): readonly D[] {
+  const all = new Map(tracks.map((each) => [each.id, each]))
   return [...all.values()].sort((one, other) => one.id - other.id)
 }
 
-/** The tracks of those collections that a list shows unfolded; undefined while they are on their way. */
-export function useUnfolded(ids: readonly number[]): ReadonlyMap<number, readonly Download[] | undefined> {
+/** How the tracks of a collection are had; administrators look at those of others in another way. */
+export interface TracksQuery {
+  queryKey: readonly unknown[]
+  queryFn: () => Promise<readonly Download[]>
+  staleTime?: number
+  refetchInterval?: number
+}
+
+export const ownTracks = (id: number): TracksQuery => ({
+  queryKey: keys.tracks(id),
+  queryFn: () => fetchTracks(id),
+  staleTime: 60_000,
+})
+
+export interface Tracks {
+  /** Undefined while they are on their way, and where they couldn't be had. */
+  list: readonly Download[] | undefined
+  error: unknown
+  again: () => void
+}
+
+/** The tracks of those collections that a list shows unfolded. */
+export function useUnfolded(
+  ids: readonly number[],
+  tracksOf: (id: number) => TracksQuery,
+): ReadonlyMap<number, Tracks> {
   return useQueries({
-    queries: ids.map((id) => ({
-      queryKey: keys.tracks(id),
-      queryFn: () => fetchTracks(id),
-      staleTime: 60_000,
-    })),
-    combine: (results) => new Map(results.map((result, index) => [ids[index] ?? 0, result.data])),
+    queries: ids.map(tracksOf),
+    combine: (results) =>
+      new Map(
+        results.map((result, index) => [
+          ids[index] ?? 0,
+          { list: result.data, error: result.error, again: () => void result.refetch() },
+        ]),
+      ),
   })
 }

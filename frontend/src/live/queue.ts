@@ -88,7 +88,7 @@ function isLater(download: Download, than: Download | undefined): boolean {
   return one === other ? download.updated_at >= than.updated_at : one > other
 }
 
-export interface Shown {
+interface Shown {
   active: Download[]
   ended: Download[]
 }

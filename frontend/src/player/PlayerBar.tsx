@@ -1,5 +1,6 @@
 import '@mantine/core/styles/Slider.css'
 import { ActionIcon, Slider } from '@mantine/core'
+import { atEnd } from '../show/atEnd'
 import { Cover } from '../show/Cover'
 import { length, nameOf } from '../show/format'
 import {
@@ -70,7 +71,7 @@ export default function PlayerBar() {
           radius="xl"
           aria-label={words.next}
           onClick={player.next}
-          disabled={state.index + 1 >= state.list.length}
+          {...atEnd(state.index + 1 >= state.list.length)}
         >
           <IconPlayerTrackNextFilled aria-hidden size={18} />
         </ActionIcon>

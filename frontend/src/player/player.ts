@@ -8,10 +8,9 @@
 import { useSyncExternalStore } from 'react'
 import { ApiError, type Download, fetchBlob, reason } from '../api/client'
 import { session } from '../session/session'
-import { coverOf } from '../show/covers'
-import { nameOf } from '../show/format'
 import { texts } from '../texts'
 import { mayBegin } from './beginning'
+import { describe, describeNothing, offerMediaKeys } from './media'
 
 export interface Player {
   list: readonly Download[]
@@ -38,9 +37,10 @@ const NOTHING: Player = {
   error: null,
 }
 const MOST_KEPT = 3
+const VOLUME = 'nas-music.volume'
 const RESTART_AFTER = 3 // seconds; before, "previous" means the track before
 
-let state: Player = NOTHING
+let state: Player = { ...NOTHING, volume: keptVolume() }
 const watchers = new Set<() => void>()
 const kept = new Map<number, Blob>()
 let audio: HTMLAudioElement | null = null
@@ -78,10 +78,20 @@ export function currentTrack(player: Player = state): Download | undefined {
   return player.list[player.index]
 }
 
+function keptVolume(): number {
+  try {
+    const kept = Number(localStorage.getItem(VOLUME) ?? 1)
+    return kept >= 0 && kept <= 1 ? kept : 1
+  } catch {
+    return 1
+  }
+}
+
 function element(): HTMLAudioElement {
   if (audio) return audio
   const made = new Audio()
   made.preload = 'auto'
+  made.volume = state.volume
   made.addEventListener('play', () => change({ isPlaying: true, error: null }))
   made.addEventListener('pause', () => change({ isPlaying: false }))
   made.addEventListener('timeupdate', () => change({ position: made.currentTime }))
@@ -92,7 +102,14 @@ function element(): HTMLAudioElement {
     if (made.src && !isPartial) change({ isLoading: false, isPlaying: false, error: texts.player.cantPlay })
   })
   audio = made
-  setUpMediaKeys()
+  offerMediaKeys({
+    toggle: player.toggle,
+    stop: player.close,
+    next: player.next,
+    previous: player.previous,
+    seek: player.seek,
+    position: () => state.position,
+  })
   return made
 }
 
@@ -136,7 +153,7 @@ async function load(track: Download): Promise<void> {
   release()
   isPartial = false
   change({ isLoading: true, loaded: 0, position: 0, duration: track.duration ?? 0, error: null })
-  void describe(track)
+  show(track)
   const began = performance.now()
   try {
     const blob =
@@ -172,6 +189,10 @@ async function load(track: Download): Promise<void> {
   }
 }
 
+function show(track: Download): void {
+  void describe(track, () => session.token() !== null && currentTrack()?.id === track.id)
+}
+
 function prefetchNext(signal: AbortSignal): void {
   const next = state.list[state.index + 1]
   if (!next || kept.has(next.id) || (next.file_size ?? 0) > 50_000_000) return
@@ -190,12 +211,16 @@ export const player = {
     void load(track)
   },
   toggle(): void {
+    if (!session.token()) return // the keys of a keyboard reach further than the page does
     const made = element()
     const track = currentTrack()
     if (!made.paused) made.pause()
     else if (state.isLoading && !made.src) return
     else if (track && (!made.src || state.error)) void load(track)
-    else void made.play().catch(() => {})
+    else {
+      void made.play().catch(() => {})
+      if (track) show(track)
+    }
   },
   next(): void {
     const track = state.list[state.index + 1]
@@ -220,45 +245,32 @@ export const player = {
   volume(volume: number): void {
     element().volume = volume
     change({ volume })
+    try {
+      localStorage.setItem(VOLUME, String(volume))
+    } catch {
+      // Then it is as loud as ever next time.
+    }
   },
   close(): void {
     loading.abort()
     release()
     kept.clear()
     change({ ...NOTHING, volume: state.volume })
-    if ('mediaSession' in navigator) navigator.mediaSession.metadata = null
+    describeNothing()
   },
 }
 
-// Somebody else may sign in next. A session that merely ended leaves what is being heard alone.
+// Somebody else may sign in next. After a session that merely ended, what was heard waits for its listener.
 session.whenOver(() => player.close())
+session.subscribe(() => {
+  if (!session.token() && currentTrack()) rest()
+})
 
-function setUpMediaKeys(): void {
-  if (!('mediaSession' in navigator)) return
-  const keys: [MediaSessionAction, MediaSessionActionHandler][] = [
-    ['play', () => player.toggle()],
-    ['pause', () => player.toggle()],
-    ['stop', () => player.close()],
-    ['nexttrack', () => player.next()],
-    ['previoustrack', () => player.previous()],
-    ['seekto', ({ seekTime }) => seekTime !== undefined && seekTime !== null && player.seek(seekTime)],
-    ['seekforward', ({ seekOffset }) => player.seek(state.position + (seekOffset ?? 10))],
-    ['seekbackward', ({ seekOffset }) => player.seek(state.position - (seekOffset ?? 10))],
-  ]
-  for (const [action, handler] of keys) {
-    try {
-      navigator.mediaSession.setActionHandler(action, handler)
-    } catch {
-      // This browser doesn't know that key.
-    }
-  }
-}
-
-async function describe(track: Download): Promise<void> {
-  if (!('mediaSession' in navigator)) return
-  const words = { title: nameOf(track), artist: track.artist ?? '', album: track.album ?? '' }
-  navigator.mediaSession.metadata = new MediaMetadata(words)
-  const cover = await coverOf(track.id)
-  if (cover && currentTrack()?.id === track.id)
-    navigator.mediaSession.metadata = new MediaMetadata({ ...words, artwork: [{ src: cover }] })
+/** Falls silent, and shows nothing of it outside the page either. */
+function rest(): void {
+  loading.abort()
+  if (state.isLoading) release()
+  else audio?.pause()
+  change({ isLoading: false, isPlaying: false })
+  describeNothing()
 }

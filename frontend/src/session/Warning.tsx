@@ -54,7 +54,7 @@ export function SessionWarning() {
         {texts.session.hint}
       </div>
       <form className={styles.form} onSubmit={(event) => void stay(event)}>
-        <input type="hidden" name="username" autoComplete="username" value={username} readOnly />
+        <input type="text" name="username" autoComplete="username" value={username} readOnly hidden />
         <PasswordInput
           aria-label={texts.session.password}
           placeholder={texts.session.password}

@@ -1,8 +1,7 @@
 /** Signing in and out, and who one is. */
 
-import { type QueryClient, useQuery } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { ask, client, type User } from '../api/client'
-import { draft } from './draft'
 import { session, useSession } from './session'
 
 export async function signIn(username: string, password: string): Promise<void> {
@@ -12,12 +11,10 @@ export async function signIn(username: string, password: string): Promise<void> 
 }
 
 /** Ends the session here within two seconds; the service is told on the way out, and a token it misses ends by itself. */
-export async function signOut(queries: QueryClient): Promise<void> {
+export async function signOut(): Promise<void> {
   const farewell = ask(client.POST('/auth/logout')).catch(() => {})
   await Promise.race([farewell, new Promise((resolve) => setTimeout(resolve, 2_000))])
-  draft.write('')
   session.leave()
-  queries.clear()
 }
 
 export function useMe() {

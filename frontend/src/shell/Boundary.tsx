@@ -1,3 +1,4 @@
+import { Button } from '@mantine/core'
 import { Component, type ReactNode } from 'react'
 import { texts } from '../texts'
 import styles from './Boundary.module.css'
@@ -15,9 +16,7 @@ export class Boundary extends Component<{ children: ReactNode }, { isBroken: boo
     return (
       <main className={styles.broken}>
         <p>{texts.errors.broken}</p>
-        <button type="button" onClick={() => window.location.reload()}>
-          {texts.errors.reload}
-        </button>
+        <Button onClick={() => window.location.reload()}>{texts.errors.reload}</Button>
       </main>
     )
   }

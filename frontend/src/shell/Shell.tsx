@@ -1,5 +1,4 @@
 import { UnstyledButton } from '@mantine/core'
-import { useQueryClient } from '@tanstack/react-query'
 import { type ComponentType, lazy, type ReactNode, Suspense, useEffect } from 'react'
 import { Link, useLocation } from 'wouter'
 import { focusBox } from '../download/Box'
@@ -133,14 +132,13 @@ function LostConnection() {
 
 function Me() {
   const me = useMe()
-  const queries = useQueryClient()
   const name = me.data?.username
   if (!name) return null
   const choices = [
     {
       label: texts.nav.signOut,
       icon: <IconLogout aria-hidden size={18} />,
-      onChoose: () => void signOut(queries),
+      onChoose: () => void signOut(),
     },
   ]
   const button = (

@@ -4,10 +4,10 @@ import '@mantine/core/styles/Modal.css'
 import '@mantine/core/styles/InlineInput.css'
 import '@mantine/core/styles/Checkbox.css'
 import { Button, Checkbox, Group, Modal, Stack, Text } from '@mantine/core'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { texts } from '../texts'
 
-export interface DialogProps {
+interface DialogProps {
   title: string
   text: string
   keep: string
@@ -24,6 +24,16 @@ export default function Dialog(props: DialogProps) {
   const { title, text, keep, confirm, confirmChosen, choice, onClose, onConfirm } = props
   const [isChosen, setChosen] = useState(false)
   const [isBusy, setBusy] = useState(false)
+  const [opener] = useState(() => document.activeElement)
+  useEffect(
+    () => () => {
+      // Once the dialog is gone; whoever had the focus before may be gone as well, and then somebody else sees to it.
+      setTimeout(() => {
+        if (document.activeElement === document.body && opener instanceof HTMLElement) opener.focus()
+      })
+    },
+    [opener],
+  )
 
   async function go(): Promise<void> {
     setBusy(true)

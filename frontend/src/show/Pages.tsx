@@ -1,6 +1,7 @@
 import { ActionIcon } from '@mantine/core'
 import { texts } from '../texts'
 import { around } from './around'
+import { atEnd } from './atEnd'
 import { count } from './format'
 import { IconChevronLeft, IconChevronRight } from './icons'
 import styles from './Pages.module.css'
@@ -16,14 +17,19 @@ export function Pages({
   onPage: (page: number) => void
 }) {
   if (pages <= 1) return null
+  function turn(to: number): void {
+    if (to < 1 || to > pages) return
+    onPage(to)
+    window.scrollTo({ top: 0 })
+  }
   return (
     <nav className={styles.pages} aria-label={texts.history.pages}>
       <ActionIcon
         variant="default"
         size="lg"
         aria-label={texts.history.previous}
-        disabled={page <= 1}
-        onClick={() => onPage(page - 1)}
+        {...atEnd(page <= 1)}
+        onClick={() => turn(page - 1)}
       >
         <IconChevronLeft aria-hidden size={20} />
       </ActionIcon>
@@ -40,7 +46,7 @@ export function Pages({
             className={styles.page}
             aria-label={texts.history.pageOf(each)}
             aria-current={each === page ? 'page' : undefined}
-            onClick={() => onPage(each)}
+            onClick={() => turn(each)}
           >
             {count(each)}
           </button>
@@ -50,8 +56,8 @@ export function Pages({
         variant="default"
         size="lg"
         aria-label={texts.history.next}
-        disabled={page >= pages}
-        onClick={() => onPage(page + 1)}
+        {...atEnd(page >= pages)}
+        onClick={() => turn(page + 1)}
       >
         <IconChevronRight aria-hidden size={20} />
       </ActionIcon>

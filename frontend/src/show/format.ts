@@ -85,8 +85,3 @@ export function nameOf(download: { title: string | null; url: string }): string 
     return download.url
   }
 }
-
-/** The host that a download is from. */
-export function hostOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).hostname.replace(/^www\./, '') : url
-}

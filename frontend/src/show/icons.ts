@@ -1,7 +1,6 @@
 /** The icons that the page uses; one place, so that nothing else of the package is looked at. */
 export {
   IconAlertTriangle,
-  IconArrowDown,
   IconBookmark,
   IconCheck,
   IconChevronDown,
@@ -9,7 +8,6 @@ export {
   IconChevronRight,
   IconCircleCheck,
   IconCircleX,
-  IconClock,
   IconCopy,
   IconDeviceFloppy,
   IconDots,

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { albumsThatFit, freeBytes, onScale } from '../admin/space'
+import { albumsThatFit, freeBytes, inOurWords, onScale } from '../admin/space'
 import { chosenOf, searchOf } from '../history/chosen'
 import { download } from '../live/example'
 import { mayBegin } from '../player/beginning'
@@ -93,6 +93,10 @@ describe('free space', () => {
     expect(freeBytes('the library can’t be written to')).toBeNull()
     expect([1e9, 1e11, 1e13, 0].map(onScale)).toEqual([0, 50, 100, 0])
     expect(albumsThatFit(68.6e9)).toBe(570)
+    expect(inOurWords('0.5 GiB free, less than the 1.0 GiB to keep')).toBe(
+      '537 MB free, less than the 1.1 GB to keep',
+    )
+    expect(inOurWords('a worker is running')).toBe('A worker is running')
   })
 })
 

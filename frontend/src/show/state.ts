@@ -4,7 +4,7 @@ import type { Download } from '../api/client'
 import { texts } from '../texts'
 import { length, size, speed, wait } from './format'
 
-export interface Said {
+interface Said {
   /** The parts of the line, the most important one first. */
   parts: string[]
   tone: 'quiet' | 'active' | 'good' | 'bad'

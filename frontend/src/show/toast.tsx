@@ -1,4 +1,5 @@
-import { notifications } from '@mantine/notifications'
+import { useMediaQuery } from '@mantine/hooks'
+import { Notifications, notifications } from '@mantine/notifications'
 import { reason } from '../api/client'
 import { texts } from '../texts'
 import { IconCheck, IconX } from './icons'
@@ -26,4 +27,10 @@ export const toast = {
       role: 'alert',
     })
   },
+}
+
+/** Where those words appear: on phones above, since the rows' buttons are below. */
+export function Toasts() {
+  const isPhone = useMediaQuery('(max-width: 48em)')
+  return <Notifications position={isPhone ? 'top-center' : 'bottom-right'} limit={4} containerWidth={380} />
 }

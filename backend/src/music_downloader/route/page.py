@@ -2,14 +2,14 @@
 
 Only `index.html` is touched: it learns the prefix that the service is served at, and a nonce for the style
 sheets that the page adds as it goes. So its Content-Security-Policy can forbid every script and style that
-stands in the page itself.
+stands in the page itself. A browser that has the page already hears 304, with the policy for the nonce in its
+copy: the ETag brings that nonce back.
 """
 
 import asyncio
 import hashlib
 import re
 import secrets
-from functools import lru_cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -40,6 +40,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 # The names of what lies in `assets` hold a digest of it, so that a new version is another address.
 _FOREVER = "public, max-age=31536000, immutable"
 _FOR_AN_HOUR = "public, max-age=3600"
+# Kept, but asked about each time; and by nobody in between, who would hand one nonce to many.
+_ASKED_ABOUT = "private, no-cache"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' blob:; "
     "font-src 'self'; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; "
@@ -85,25 +87,28 @@ async def get_page(path: str, request: Request) -> Response:
         return await asyncio.to_thread(_file, Path(), name, Headers(scope=request.scope), keeps=_FOR_AN_HOUR)
     if "." in name:
         raise NotFoundError
-    return await asyncio.to_thread(_page, _prefix(request))
+    return await asyncio.to_thread(_page, _prefix(request), Headers(scope=request.scope))
 
 
 def _prefix(request: Request) -> str:
     return str(request.scope.get("root_path", ""))
 
 
-def _page(prefix: str) -> HTMLResponse:
+def _page(prefix: str, asked: Headers) -> Response:
     shown_prefix = escape(prefix, quote=True)
     try:
         page = (FOLDER / "index.html").read_text(encoding="utf-8")
     except FileNotFoundError:
         return HTMLResponse(_NOT_BUILT.format(prefix=shown_prefix), headers={"Cache-Control": "no-cache"})
-    nonce = secrets.token_urlsafe(16)
-    page = page.replace("__NONCE__", nonce).replace("__PREFIX__", shown_prefix)
-    page = page.replace('="./', f'="{shown_prefix}/ui/')
-    # Without an ETag: a 304 would bring a new nonce to an old page.
-    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY.format(nonce=nonce)}
-    return HTMLResponse(page, headers=headers)
+    page = page.replace("__PREFIX__", shown_prefix).replace('="./', f'="{shown_prefix}/ui/')
+    digest = _digest(f"{_POLICY}{page}".encode())
+    kept = re.search(rf'"{digest}\.([A-Za-z0-9_-]{{22}})"', asked.get("if-none-match", ""))
+    nonce = kept[1] if kept else secrets.token_urlsafe(16)
+    headers = {"Cache-Control": _ASKED_ABOUT, "ETag": f'"{digest}.{nonce}"'}
+    headers["Content-Security-Policy"] = _POLICY.format(nonce=nonce)
+    if kept:
+        return Response(status_code=304, headers=headers)
+    return HTMLResponse(page.replace("__NONCE__", nonce), headers=headers)
 
 
 def _file(folder: Path, name: str, asked: Headers, *, keeps: str) -> Response:
@@ -126,13 +131,12 @@ def _file(folder: Path, name: str, asked: Headers, *, keeps: str) -> Response:
         content = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise NotFoundError from None
-    version = Version(etag=_etag(content))
+    version = Version(etag=f'"{_digest(content)}"')
     headers |= version.headers
     if is_known(asked, version):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers)
 
 
-@lru_cache(maxsize=256)
-def _etag(content: bytes) -> str:
-    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
