@@ -54,7 +54,7 @@ def everything(url: str) -> dict[str, list[str]]:
 
 
 async def test_a_live_service_is_backed_up_and_goes_on_from_there(
-    serve: Serve, source: Source, empty_database_url: str, tmp_path: Path
+    empty_database_url: str, serve: Serve, source: Source, tmp_path: Path
 ) -> None:
     live = await serve()
     tone = source.file("/tone.mp3", media.make("mp3", seconds=1, title="A Tone"))
@@ -102,12 +102,12 @@ async def test_a_live_service_is_backed_up_and_goes_on_from_there(
     ) == [(downloads, downloads - 1, 0, 1)]
 
     again = await serve(database_url=empty_database_url, embedded_worker=True)
-    old = await again.client(Authorization=str(alice.headers["Authorization"]))
-    assert (await old.get("/auth/me")).status_code == 401
     back = await again.log_in("alice")
     done = await ended(back, first)
     assert (done["status"], done["attempts"]) == ("completed", 2)
     assert (await ended(back, downloads))["status"] == "completed"
+    old = await again.client(Authorization=str(alice.headers["Authorization"]))
+    assert (await old.get("/auth/me")).status_code == 401
     listed = (await back.get("/api/downloads")).json()
     assert listed["total"] == downloads
     new = await submit(back, f"{tone}?new")
