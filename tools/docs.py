@@ -1,8 +1,8 @@
 """Build the documentation as a site, out of the pages that are read in the repository as well.
 
 The generator builds one folder of pages, and ours lie in two places; so they are laid out in a folder of its
-own, as they lie here. The README becomes the first page, a folder's README its index. A link to a file that is no
-page, such as the compose file, gets a copy of it. Warnings, dead links and dead anchors fail.
+own, as they lie here. The README becomes the first page, a folder's README its index. A link to a file that
+is no page, such as the compose file, gets a copy of it. Warnings, dead links and dead anchors fail.
 """
 
 import re
