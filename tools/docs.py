@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "site"
 PAGES = ("README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md")
+_ELSEWHERE = re.compile(r"\]\((https?://[^)\s]+)\)")
 _SHOWN = {".png", ".json"}
 _FENCES = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[([^\]]*)\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
@@ -39,6 +40,12 @@ def main(site: Path = SITE) -> int:
         shutil.copytree(work / "built", site)
     print(f"The site is in {site}; open {site / 'index.html'}.")
     return 0
+
+
+def external() -> list[str]:
+    """Return the addresses elsewhere that the pages link to, for a person to try."""
+    texts = (path.read_text(encoding="utf-8") for pattern in PAGES for path in ROOT.glob(pattern))
+    return sorted({address for text in texts for address in _ELSEWHERE.findall(_FENCES.sub("", text))})
 
 
 def lay_out(pages: Path) -> None:
@@ -84,4 +91,7 @@ def _link(match: re.Match[str], *, source: Path, pages: Path) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--links"]:
+        print("\n".join(external()))
+        sys.exit(0)
     sys.exit(main())

@@ -191,7 +191,7 @@ def test_every_row_and_number_comes_back_and_what_was_there_is_given_up_only_by_
             command.restore(kept, replace=True)
     assert everything(empty_database_url) == before
     assert ask(empty_database_url, "SELECT one FROM somebody_elses") == [(1,)]
-    assert "1 accounts, 1 downloads" in capsys.readouterr().out
+    assert "(accounts 1, downloads 1, tracks 0, audit entries 3000)" in capsys.readouterr().out
 
 
 def test_an_older_revisions_backup_is_brought_up_to_date(
@@ -311,6 +311,27 @@ def test_a_database_that_is_used_or_newer_is_left_alone(
     assert not kept.with_name("again.zip").exists()
 
 
+def test_a_role_that_may_not_change_tables_is_told_so(
+    kept: Path, database_url: str, settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = f"guest_{secrets.token_hex(4)}"
+    with psycopg.connect(database_url) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'guest'".encode())
+        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}".encode())
+    before = everything(database_url)
+    try:
+        guest = make_url(database_url).set(username=role, password="guest")
+        settings(guest.render_as_string(hide_password=False))
+        monkeypatch.setattr("sys.stdin", io.StringIO("replace\n"))
+        with pytest.raises(BackupError, match="The database refuses: must be owner of"):
+            command.restore(kept, replace=True)
+        assert everything(database_url) == before
+    finally:
+        with psycopg.connect(database_url) as connection:
+            connection.execute(f"DROP OWNED BY {role}".encode())
+            connection.execute(f"DROP ROLE {role}".encode())
+
+
 def test_a_key_is_taken_over_only_where_it_can_count(
     kept: Path, empty_database_url: str, settings: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -348,7 +369,7 @@ def test_a_backup_that_cannot_be_written_leaves_nothing_and_goes_into_pipes(
         timeout=60,
         check=True,
     )
-    assert b"Backed up 1 accounts" in whole.stderr
+    assert b"Backed up the database as of" in whole.stderr
     with zipfile.ZipFile(io.BytesIO(whole.stdout)) as archive:
         assert archive.testzip() is None
         assert "secret.key" not in archive.namelist()

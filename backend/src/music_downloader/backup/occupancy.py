@@ -27,7 +27,7 @@ def refuse_in_use(connection: psycopg.Connection[Any]) -> None:
     """Raise DatabaseInUseError while a process of the service is connected, or a worker was lately."""
     names = sorted(str(name) for (name,) in connection.execute(_SESSIONS))
     if names:
-        known = ", ".join({name.removeprefix("nas-music ").split()[0] for name in names if name})
+        known = ", ".join(sorted({name.removeprefix("nas-music ").split()[0] for name in names if name}))
         who = f"the service ({known})" if known else "another role, which may be the service's,"
         raise DatabaseInUseError(
             f"The database is in use: {who} is connected. Stop the service and its workers first. "

@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, create_engine, insert, update
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from music_downloader import version
@@ -76,11 +77,14 @@ def restore(url: URL, archive: Archive, *, replace: bool) -> None:
             _load(_driver(connection), archive)
             move_up(connection, "head")
             _round_off(connection, archive.manifest)
-    except psycopg.errors.LockNotAvailable as error:
-        raise DatabaseInUseError from error
-    except psycopg.Error as error:
+    except (psycopg.Error, DBAPIError) as error:
+        said = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(said, psycopg.errors.LockNotAvailable):
+            raise DatabaseInUseError from error
+        if not isinstance(said, psycopg.Error) or isinstance(error, OperationalError):
+            raise
         raise BackupError(
-            f"The database refuses: {tables.reason(error)}. Nothing has been changed."
+            f"The database refuses: {tables.reason(said)}. Nothing has been changed."
         ) from error
     finally:
         engine.dispose()

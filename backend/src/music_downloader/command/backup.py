@@ -1,6 +1,7 @@
 """`nas-music backup` and `nas-music restore`: everything that the database knows, as one file."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def backup(
 
     The music itself isn't in it: back the library up as you do other files.
     """
-    with installation() as settings, _target(file) as target:
+    with installation() as settings, _ended_in_order(), _target(file) as target:
         key = signing_key(settings) if with_key else None
         manifest = dump(settings.sqlalchemy_url, target, key=key)
     key_too = ", with the key" if manifest.key else ""
@@ -72,10 +73,24 @@ def restore(
     )
 
 
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Clear up when asked to stop, too."""
+
+    def stop(*_: object) -> None:
+        raise typer.Exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _summary(manifest: Manifest) -> str:
     rows = {table.name: table.rows for table in manifest.tables}
     counted = ", ".join(
-        f"{rows.get(name, 0)} {word}"
+        f"{word} {rows.get(name, 0)}"
         for name, word in (
             ("users", "accounts"),
             ("download_history", "downloads"),
@@ -83,11 +98,11 @@ def _summary(manifest: Manifest) -> str:
             ("audit_logs", "audit entries"),
         )
     )
-    return f"{counted}, of {manifest.made_at:%Y-%m-%d %H:%M} UTC"
+    return f"the database as of {manifest.made_at:%Y-%m-%d %H:%M} UTC ({counted})"
 
 
 def _ask(manifest: Manifest) -> None:
-    typer.echo(f"All that is in the database now is given up for {_summary(manifest)}.", err=True)
+    typer.echo(f"All that is in the database now is given up, for {_summary(manifest)}.", err=True)
     said = typer.prompt(f'Type "{_CONSENT}" to go on', err=True, default="", show_default=False)
     if said.strip() != _CONSENT:
         raise BackupError("Nothing has been changed.")
