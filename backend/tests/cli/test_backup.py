@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 from tests import media
-from tests.cli.running import NAS_MUSIC, environment, nas_music
+from tests.cli.running import NAS_MUSIC, environment, eventually, nas_music
 from tests.conftest import Serve
 from tests.following import ended, submit
 from tests.source import Source
@@ -352,7 +352,7 @@ def test_a_key_is_taken_over_only_where_it_can_count(
         command.restore(tmp_path / "without.zip", with_key=True)
 
 
-def test_a_backup_that_cannot_be_written_leaves_nothing_and_goes_into_pipes(
+def test_a_backup_that_is_broken_off_leaves_nothing_and_one_goes_into_a_pipe(
     kept: Path, database_url: str, settings: Callable[..., None], tmp_path: Path
 ) -> None:
     settings(database_url)
@@ -361,6 +361,18 @@ def test_a_backup_that_cannot_be_written_leaves_nothing_and_goes_into_pipes(
     with pytest.raises(BackupError, match="No such file"):
         command.backup(tmp_path / "nowhere" / "x.zip")
     before = kept.read_bytes()
+    with psycopg.connect(database_url) as holding:
+        holding.execute("LOCK TABLE tracks")
+        waiting = subprocess.Popen(
+            [NAS_MUSIC, "backup", kept.name],
+            cwd=tmp_path,
+            env=environment(DATABASE_URL=database_url),
+            stderr=subprocess.PIPE,
+        )
+        eventually(lambda: list(tmp_path.glob(".kept.zip-*")), within=30, what="it has begun")
+        waiting.terminate()
+        assert (waiting.communicate(timeout=30)[1], waiting.returncode) == (b"", 130)
+        assert list(tmp_path.glob("*.zip*")) == [kept]
     whole = subprocess.run(
         [NAS_MUSIC, "backup", "-"],
         cwd=tmp_path,

@@ -75,12 +75,8 @@ def restore(
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Clear up when asked to stop, too."""
-
-    def stop(*_: object) -> None:
-        raise typer.Exit(128 + signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, stop)
+    """Take a request to stop for Ctrl-C: the query is cancelled, and the half file removed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
