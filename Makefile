@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test crash lint bench load client screenshots lock audit licences clean
+.PHONY: help setup run demo docs test crash lint bench load client screenshots lock audit licences clean
 
 help: ## Show this list
 	@echo "NAS Music Downloader"; echo
@@ -19,6 +19,10 @@ run: ## Serve on port 8000 with an embedded PostgreSQL and worker; music goes to
 demo: ## Do the whole main job once, offline: make a small album, serve it, download it, show what landed
 	@$(PYTHON) tools/setup.py
 	@exec $(BIN)/python tools/demo.py
+
+docs: ## Build the documentation as a site into site/; dead links and anchors fail
+	@$(PYTHON) tools/setup.py --dev
+	@exec $(BIN)/python tools/docs.py
 
 test: ## Lint, types, import contracts, and every test against real parts
 	@$(PYTHON) tools/setup.py --dev
@@ -55,5 +59,5 @@ licences: ## Write docs/licences.md: what the service runs with, and under which
 	@exec $(BIN)/python tools/licences.py
 
 clean: ## Remove .venv, the built page and caches; music and data stay
-	rm -rf .venv .audit frontend/node_modules backend/src/music_downloader/static .mypy_cache .pytest_cache .ruff_cache .coverage*
+	rm -rf .venv .audit site frontend/node_modules backend/src/music_downloader/static .mypy_cache .pytest_cache .ruff_cache .coverage*
 	find backend tools -name __pycache__ -type d -prune -exec rm -rf {} +

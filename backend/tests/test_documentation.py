@@ -1,5 +1,7 @@
 """The documents say what the program does: every setting, error, call and command; and their links lead."""
 
+import ast
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +19,7 @@ from music_downloader.errors import ErrorCode
 from music_downloader.model import DownloadStatus
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-NOT_OURS = {".venv", ".audit", ".git", "node_modules", ".pytest_cache", "downloads", ".data"}
+NOT_OURS = {".venv", ".audit", ".git", "node_modules", ".pytest_cache", "downloads", ".data", "site"}
 DOCUMENTS = sorted(
     document for document in ROOT.rglob("*.md") if not NOT_OURS.intersection(document.relative_to(ROOT).parts)
 )
@@ -30,26 +31,36 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
-def section(title: str) -> str:
-    """Return the README's text below a heading, up to the next one of that level or above."""
-    before, heading, after = README.partition(f"# {title}\n")
-    assert heading, f"the README has no heading {title!r}"
+def page(name: str) -> str:
+    """Return the text of a page in `docs/`."""
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def section(name: str, title: str) -> str:
+    """Return a page's text below a heading, up to the next one of that level or above."""
+    before, heading, after = page(name).partition(f"# {title}\n")
+    assert heading, f"{name} has no heading {title!r}"
     level = len(before) - len(before.rstrip("#")) + 1
     return re.split(rf"^#{{1,{level}}} ", after, maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def rows(title: str) -> Iterator[list[str]]:
-    """Yield the cells of the tables in a section, without their headings."""
+def rows(text: str) -> Iterator[list[str]]:
+    """Yield the cells of the tables in a text, without their headings."""
     in_body = False
-    for line in section(title).splitlines():
+    for line in text.splitlines():
         if in_body and line.startswith("| "):
             yield [cell.strip() for cell in line.strip("|").split(" | ")]
         else:
             in_body = line.startswith("| ---")
 
 
-def first_cells(title: str) -> list[str]:
-    return [cells[0].strip("`") for cells in rows(title)]
+def first_cells(text: str) -> list[str]:
+    return [cells[0].strip("`") for cells in rows(text)]
+
+
+def settings_table() -> list[list[str]]:
+    """Return the rows of the page's first table, which is that of the settings."""
+    return list(rows(page("settings").split("## ", maxsplit=1)[0]))
 
 
 def written(name: str, default: Any) -> str:
@@ -72,14 +83,23 @@ def understood(name: str, cell: str) -> str:
     return str(parse_duration(text)) if annotation is float else text
 
 
-def test_the_readme_lists_every_setting_once() -> None:
-    assert sorted(first_cells("Configuration")) == sorted(name.upper() for name in Settings.model_fields)
+def test_the_settings_page_lists_every_setting_once() -> None:
+    named = [cells[0].strip("`") for cells in settings_table()]
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+
+
+def test_the_readme_says_of_a_setting_what_the_settings_page_says() -> None:
+    table = {cells[0]: cells[1:] for cells in settings_table()}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/settings.md#", "](#")
+    said = {cells[0]: cells[1:] for cells in rows(readme) if cells[0].strip("`").isupper()}
+    assert len(said) == 10
+    assert said.items() <= table.items()
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_the_readme_gives_the_right_default(name: str) -> None:
+def test_the_settings_page_gives_the_right_default(name: str) -> None:
     field = Settings.model_fields[name]
-    cells = next(cells for cells in rows("Configuration") if cells[0] == f"`{name.upper()}`")
+    cells = next(cells for cells in settings_table() if cells[0] == f"`{name.upper()}`")
     assert len(cells) == 3
     assert field.default is not PydanticUndefined or name in COMPUTED
     assert understood(name, cells[1]) == written(name, field.default)
@@ -87,28 +107,66 @@ def test_the_readme_gives_the_right_default(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_the_readme_names_the_file_of_every_secret(name: str) -> None:
-    assert f"`{name.upper()}_FILE`" in section("Configuration")
+def test_the_settings_page_names_the_file_of_every_secret(name: str) -> None:
+    assert f"`{name.upper()}_FILE`" in page("settings")
 
 
-def test_the_readme_says_what_to_do_about_every_error_code() -> None:
-    table = {cells[0].strip("`"): cells[1:] for cells in rows("Errors of a download")}
+def test_it_is_said_what_to_do_about_every_error_code() -> None:
+    table = {cells[0].strip("`"): cells[1:] for cells in rows(section("errors", "Errors of a download"))}
     assert sorted(table) == sorted(code.value for code in ErrorCode)
     assert all(len(said) == 2 and all(said) for said in table.values())
 
 
-def test_the_readme_names_every_status_of_a_download() -> None:
-    assert all(f"`{status.value}`" in section("API") for status in DownloadStatus)
+def test_every_status_of_a_download_is_named() -> None:
+    assert all(f"`{status.value}`" in page("api") for status in DownloadStatus)
 
 
-def test_the_readme_lists_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def document(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The OpenAPI document."""
     monkeypatch.setattr("music_downloader.app.configure_logging", lambda **_: None)
-    paths = create_app(Settings()).openapi()["paths"]
+    return create_app(Settings()).openapi()
+
+
+def test_every_call_is_listed_and_none_else(document: dict[str, Any]) -> None:
+    paths = document["paths"]
     calls = {
         f"{method.upper()} {path}" for path, ways in paths.items() for method in METHODS.intersection(ways)
     }
-    documented = [cell for cell in first_cells("API") if " /" in cell]
+    documented = [cell for cell in first_cells(page("api")) if re.match(r"[A-Z]+ /", cell)]
     assert sorted(documented) == sorted(calls)
+
+
+def test_every_status_that_a_call_can_refuse_with_is_explained(document: dict[str, Any]) -> None:
+    refusals = {
+        status
+        for ways in document["paths"].values()
+        for way in ways.values()
+        for status in way["responses"]
+        if status >= "400"
+    }
+    assert refusals <= {
+        status
+        for cells in rows(section("errors", "Errors of a call"))
+        for status in re.findall(r"`(\d{3})`", cells[0])
+    }
+
+
+def test_what_the_troubleshooting_page_quotes_is_what_the_service_says() -> None:
+    spoken = " ".join(" ".join(words.split()) for words in said_in_source())
+    quotes = re.findall(r"`([^`]+)`", "\n".join(cells[0] for cells in rows(page("troubleshooting")) if cells))
+    assert len(quotes) > 40
+    for quote in quotes:
+        for part in quote.split("…"):
+            assert part.strip() in spoken, f"nothing says {part!r}"
+
+
+def said_in_source() -> Iterator[str]:
+    """Yield every text in the service's source; what differs in one is left out of it."""
+    for file in (ROOT / "backend" / "src" / "music_downloader").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
 
 
 def test_every_make_target_that_is_named_exists() -> None:
@@ -121,7 +179,7 @@ def test_every_make_target_that_is_named_exists() -> None:
         )
     }
     assert named <= targets
-    assert targets <= {cell.removeprefix("make ") for cell in first_cells("Commands")}
+    assert targets <= {cell.removeprefix("make ") for cell in first_cells(page("commands"))}
 
 
 def test_every_command_is_listed() -> None:
@@ -129,7 +187,7 @@ def test_every_command_is_listed() -> None:
         command.name or command.callback.__name__ for command in cli.registered_commands if command.callback
     }
     commands |= {f"user {command.name}" for command in users.registered_commands}
-    listed = {cell for cell in first_cells("Commands") if cell.startswith("nas-music ")}
+    listed = {cell for cell in first_cells(page("commands")) if cell.startswith("nas-music ")}
     assert {re.sub(r"^nas-music | [A-Z ]+$", "", cell) for cell in listed} == commands
 
 
@@ -144,6 +202,25 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
         assert found.exists(), f"{target} leads nowhere"
         if anchor:
             assert anchor in anchors(found), f"{target} has no such heading"
+
+
+def test_the_site_is_made_of_every_page_and_loads_nothing_from_elsewhere(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("docs", ROOT / "tools" / "docs.py")
+    assert spec
+    assert spec.loader
+    docs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(docs)
+    assert docs.main(tmp_path / "site") == 0, capfd.readouterr()  # strictly: a dead link fails
+    made = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.html")}
+    navigation = (ROOT / "docs" / "site.toml").read_text(encoding="utf-8")
+    for path in (ROOT / "docs").glob("**/*.md"):
+        page_path = path.relative_to(ROOT).as_posix().replace("README.md", "index.md")
+        assert page_path.replace(".md", ".html") in made
+        assert path.parent.name == "adr" or f'"{page_path}"' in navigation, f"{page_path} is in no menu"
+    (tmp_path / "foreign.html").write_text('<link rel="preconnect" href="https://fonts.example">')
+    assert docs.loaded_from_elsewhere(tmp_path) == {"https://fonts.example"}
 
 
 def anchors(document: Path) -> set[str]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader import version
+from music_downloader.command.backup import backup, restore
 from music_downloader.command.doctor import doctor
 from music_downloader.command.installation import installation
 from music_downloader.command.library import adopt, verify
@@ -134,4 +135,6 @@ def cleanup(
 
 cli.command()(doctor)
 cli.command()(verify)
+cli.command()(backup)
+cli.command()(restore)
 cli.command()(adopt)

@@ -2,6 +2,11 @@
 
     MusicDownloaderError
     ├── ConfigurationError           the start is refused
+    │   └── NewerDatabaseError
+    ├── BackupError                  a backup or a restore is refused
+    │   ├── InvalidBackupError
+    │   ├── DatabaseInUseError
+    │   └── DatabaseNotEmptyError
     ├── DownloadFailedError          a download ended without a file (code, transient)
     ├── LostClaimError               an attempt was ended by somebody else
     ├── BusyListingError             a long list waits for others to be read
@@ -72,6 +77,26 @@ class MusicDownloaderError(Exception):
 
 class ConfigurationError(MusicDownloaderError):
     """The configuration doesn't allow a safe start."""
+
+
+class NewerDatabaseError(ConfigurationError):
+    """The database belongs to a newer version of this service, or to another program; use that one."""
+
+
+class BackupError(MusicDownloaderError):
+    """A backup can't be made or restored."""
+
+
+class InvalidBackupError(BackupError):
+    """The file is no whole backup of this service."""
+
+
+class DatabaseInUseError(BackupError):
+    """The service is using this database; stop it first. Nothing has been changed."""
+
+
+class DatabaseNotEmptyError(BackupError):
+    """There is something in this database; with --replace it is given up. Nothing has been changed."""
 
 
 class DownloadFailedError(MusicDownloaderError):

@@ -325,6 +325,7 @@ export const en = {
       'user.deactivate': 'Account deactivated',
       'user.reset_password': 'Password reset',
       'admin.call': 'Called the administration',
+      'service.restore': 'Backup restored',
     },
     since: 'From',
     until: 'Until',

@@ -31,6 +31,23 @@ def signing_key(settings: Settings) -> str:
     return key
 
 
+def keep_key(data_directory: Path, key: str) -> None:
+    """Keep this key from now on, in place of the one that may be there. Raises ConfigurationError."""
+    path = data_directory / KEY_FILE
+    try:
+        data_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        name = _written(path, key)
+        try:
+            if os.geteuid() == 0:  # the service may be somebody else, and has to read it
+                owner = data_directory.stat()
+                os.chown(name, owner.st_uid, owner.st_gid)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"The key can't be kept in {path}: {error.strerror}.") from error
+
+
 def fingerprint(key: str) -> str:
     """Return what tells one key from another and nothing about it."""
     return hmac.digest(key.encode(), b"fingerprint", "sha256").hex()[:8]
@@ -43,7 +60,7 @@ def _kept_key(data_directory: Path) -> str:
         if not path.exists():
             _make(path)
         check_kept_secret(path)
-        key = path.read_text(encoding="ascii").strip()
+        key = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"No SECRET_KEY is set, and the one kept in {data_directory} can't be made or read "
@@ -57,12 +74,8 @@ def _kept_key(data_directory: Path) -> str:
 
 def _make(path: Path) -> None:
     """Write a new key so that two starts at once agree on one of them."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{KEY_FILE}-")  # mode 0600
+    name = _written(path, secrets.token_hex(32))
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
         try:
             os.link(name, path)  # never over a key that is there
         except FileExistsError:
@@ -72,3 +85,17 @@ def _make(path: Path) -> None:
                 Path(name).rename(path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _written(path: Path, key: str) -> str:
+    """Write a key beside where it belongs, and return the file's name."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{KEY_FILE}-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return name

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from music_downloader.errors import ConfigurationError
+from music_downloader.errors import ConfigurationError, NewerDatabaseError
 from music_downloader.migration.search import is_searchable, make_searchable
 
 log = structlog.stdlib.get_logger(__name__)
@@ -31,8 +31,8 @@ def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
     """Bring the database to the newest revision; return whether anything had to be done.
 
     Blocks (call it off the event loop) for at most two minutes while another start migrates. Raises
-    SQLAlchemy's OperationalError where the database is away, ConfigurationError where it is too old or where
-    this role may not change it.
+    SQLAlchemy's OperationalError where the database is away, ConfigurationError where it is too old or too
+    new, or where this role may not change it.
     """
     engine = create_engine(
         url,
@@ -42,12 +42,13 @@ def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
     try:
         with engine.connect() as connection:
             _refuse_old(connection)
+            _refuse_newer(connection)
             if is_current(connection) and is_searchable(connection):
                 return False
             connection.rollback()
             connection.execute(text(f"SET lock_timeout = '{_WAIT_SECONDS}s'"))
             connection.commit()
-            _lock(connection)
+            lock(connection)
             try:
                 return _upgrade_under_lock(connection)
             except ProgrammingError as error:
@@ -58,9 +59,7 @@ def upgrade(url: URL, *, connect_timeout: int = 5) -> bool:
                     "run nas-music migrate with the owner's DATABASE_URL first."
                 ) from error
             finally:
-                connection.rollback()
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
-                connection.commit()
+                unlock(connection)
     finally:
         engine.dispose()
 
@@ -78,11 +77,11 @@ async def upgrade_when_reachable(url: URL) -> bool:
 
 def is_current(connection: Connection) -> bool:
     """Tell whether the database already has the newest revision."""
-    heads = set(ScriptDirectory.from_config(_config()).get_heads())
+    heads = set(ScriptDirectory.from_config(configuration()).get_heads())
     return set(MigrationContext.configure(connection).get_current_heads()) == heads
 
 
-def _lock(connection: Connection) -> None:
+def lock(connection: Connection) -> None:
     """Take the lock by asking for it again and again.
 
     Whoever waits in the database holds a snapshot, and an index that is built concurrently waits for those.
@@ -96,11 +95,18 @@ def _lock(connection: Connection) -> None:
     connection.commit()
 
 
+def unlock(connection: Connection) -> None:
+    """Give the lock back, whatever has become of the transaction."""
+    connection.rollback()
+    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+    connection.commit()
+
+
 def _upgrade_under_lock(connection: Connection) -> bool:
     behind = not is_current(connection)
     connection.rollback()
     if behind:
-        config = _config()
+        config = configuration()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
@@ -118,7 +124,19 @@ def _refuse_old(connection: Connection) -> None:
         )
 
 
-def _config() -> Config:
+def _refuse_newer(connection: Connection) -> None:
+    """Refuse a database that this version can't know; one of before goes on with it while it runs."""
+    if set(MigrationContext.configure(connection).get_current_heads()) - known_revisions():
+        raise NewerDatabaseError
+
+
+def known_revisions() -> set[str]:
+    """Return every revision that this version knows."""
+    return {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
+
+
+def configuration() -> Config:
+    """Tell Alembic where the migrations are."""
     config = Config()
     config.set_main_option("script_location", "music_downloader:migration")
     return config

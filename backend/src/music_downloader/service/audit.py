@@ -50,6 +50,7 @@ class Action(StrEnum):
     DEACTIVATE_USER = "user.deactivate"
     RESET_PASSWORD = "user.reset_password"  # noqa: S105 - the name of an action
     ADMINISTER = "admin.call"
+    RESTORE = "service.restore"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from alembic import op
 from sqlalchemy import text
 
+from music_downloader.migration.online import online
 from music_downloader.migration.search import make_searchable
 from music_downloader.service.counting import recounting
 
@@ -25,14 +26,15 @@ _SEARCH_INDEX = "ix_download_history_search"
 
 def upgrade() -> None:
     """Move forward, in statements of their own: none keeps anybody from writing, and each may be repeated."""
-    with op.get_context().autocommit_block():
+    with online() as concurrently:
         connection = op.get_bind()
         for name, columns in _INDEXES.items():
             op.execute(f"DROP INDEX IF EXISTS {name}")  # half an index, where an earlier try was cut short
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {columns}")
+            op.execute(f"CREATE INDEX {concurrently} {name} ON {columns}")
         for statement, parameters in recounting():
             connection.execute(text(statement), parameters)
-        make_searchable(connection)
+        if concurrently:  # otherwise whoever migrates in one transaction does it afterwards
+            make_searchable(connection)
 
 
 def downgrade() -> None:
