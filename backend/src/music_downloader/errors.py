@@ -2,6 +2,7 @@
 
     MusicDownloaderError
     ├── ConfigurationError           the start is refused
+    ├── EngineUpdateError            yt-dlp stays as it is
     ├── DownloadFailedError          a download ended without a file (code, transient)
     ├── LostClaimError               an attempt was ended by somebody else
     ├── NotFoundError                404
@@ -70,6 +71,10 @@ class MusicDownloaderError(Exception):
 
 class ConfigurationError(MusicDownloaderError):
     """The configuration doesn't allow a safe start."""
+
+
+class EngineUpdateError(MusicDownloaderError):
+    """No other yt-dlp could be taken into use; the one in use stays."""
 
 
 class DownloadFailedError(MusicDownloaderError):
