@@ -10,8 +10,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from importlib import metadata
 from pathlib import Path
 
 import psycopg
@@ -36,7 +34,6 @@ from music_downloader.service import health, reconciliation
 
 _PATIENCE_SECONDS = 10.0
 _CLOCK_SECONDS = 5.0
-_OLD_DAYS = 120
 _ENCODERS = ("libmp3lame", "aac", "libopus", "flac")
 _MOST_NAMED = 10
 _WORDS = {
@@ -331,17 +328,8 @@ def _ffmpeg(settings: Settings) -> Finding:
 
 
 def _yt_dlp(settings: Settings) -> Finding:
-    del settings
-    mend = "update the service; sites change, and old versions stop working"
-    try:
-        version = metadata.version("yt-dlp")
-        year, month, day = map(int, version.split(".")[:3])
-        days = (datetime.now(UTC).date() - date(year, month, day)).days
-    except (metadata.PackageNotFoundError, ValueError):
-        return _problem("isn't installed rightly", "reinstall the service (make setup)")
-    if days > _OLD_DAYS:
-        return _warning(f"{version} is {days} days old", mend)
-    return _ok(f"{version}, {max(days, 0)} days old")
+    check = health.yt_dlp(settings.data_directory, settings.engine_updates)
+    return Finding(status=check.status, detail=check.detail, mend="run: nas-music engine update")
 
 
 def _javascript(settings: Settings) -> Finding:

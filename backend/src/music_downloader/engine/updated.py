@@ -1,8 +1,8 @@
 """The fork server with a yt-dlp that was installed later than the service.
 
-Run as `python -I -m music_downloader.engine.updated FD TREE [CONFINEMENT]`. Of the tree, yt-dlp's two packages
-are imported and nothing else; they come before the built-in ones. CONFINEMENT is a JSON object, `directory` and
-`port`: the server is held by the kernel then before it imports anything, as a fetch is.
+Run as `python -I -m music_downloader.engine.updated FD TREE [CONFINEMENT]`. Of the tree, yt-dlp's two
+packages are imported and nothing else; they come before the built-in ones. CONFINEMENT is a JSON object,
+`directory` and `port`: the server is held by the kernel then before it imports anything, as a fetch is.
 """
 
 import json

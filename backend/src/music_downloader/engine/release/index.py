@@ -1,8 +1,8 @@
 """Fetching wheels from the package index that this machine's pip is set up for.
 
-pip knows the way there: its own configuration says which index, through which proxy, with which certificates. It
-is the one of our own interpreter, or of the one that our virtual environment was made with. It runs as a process
-of its own that knows none of our secrets, ends with us, and has bounds on time and bytes.
+pip knows the way there: its own configuration says which index, through which proxy, with which certificates.
+It is the one of our own interpreter, or of the one that our virtual environment was made with. It runs as a
+process of its own that knows none of our secrets, ends with us, and has bounds on time and bytes.
 """
 
 import asyncio

@@ -31,8 +31,8 @@ class Entry:
 class Ledger:
     """What is used and what was used before; None stands for the built-in version.
 
-    `rejected` are versions that turned out bad, with the reason. `checked_at` (seconds since 1970) is when the
-    index was last asked, `fault` what came of it if it failed; `note` is what last went wrong with a version.
+    `rejected` are versions that turned out bad, with the reason. `checked_at` (seconds since 1970) is when
+    the index was last asked, `fault` what came of it if it failed; `note` is what last went wrong.
     """
 
     current: Entry | None = None

@@ -92,7 +92,7 @@ class Store:
         return next((e for e in (ledger.current, ledger.previous) if self.usable(e, ledger)), None)
 
     def choose(self) -> Installed | None:
-        """Return the newest version that is whole; a damaged one is given up, which the log and health tell."""
+        """Return the newest version that is whole; a damaged one is given up, as the log and health tell."""
         ledger = self.ledger()
         for entry in (ledger.current, ledger.previous):
             if entry is None or not self.usable(entry, ledger):

@@ -1,7 +1,7 @@
 """A yt-dlp in a folder of its own: unpacked from wheels, sealed, and looked through before each use.
 
-The seal is the SHA-256 of the manifest, which names every file with its own. It finds what a failing disk or a
-stray hand has done; whoever can write the ledger as well as the folder is the service's own user.
+The seal is the SHA-256 of the manifest, which names every file with its own. It finds what a failing disk or
+a stray hand has done; whoever can write the ledger as well as the folder is the service's own user.
 """
 
 import hashlib

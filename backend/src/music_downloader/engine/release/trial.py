@@ -1,7 +1,7 @@
 """Trying a yt-dlp before it is used: what we do with it all day, done with it once, on a source of our own.
 
-It runs as it would later, behind an egress proxy of its own and in the kernel's sandbox; and here the whole fork
-server is in the sandbox too, so nothing of the new code ever runs outside before it has passed.
+It runs as it would later, behind an egress proxy of its own and in the kernel's sandbox; and here the whole
+fork server is in the sandbox too, so nothing of the new code ever runs outside before it has passed.
 """
 
 import asyncio
@@ -24,7 +24,10 @@ _SECONDS: Final = 120.0
 _HEAD_BYTES: Final = 16 * 1024
 _LOOPBACK: Final = "127.0.0.1"
 _AUDIO: Final = b"\xff\xfb\x90\x00" + bytes(8188)
-_PICTURE: Final = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+_PICTURE: Final = (
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff"
+    b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+)
 _TRACKS: Final = ("one", "two")
 
 

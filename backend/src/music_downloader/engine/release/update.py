@@ -48,7 +48,7 @@ async def update(
     """
     try:
         async with _alone(store) as folder:
-            return await _update(store, folder, nightly, version, tuple(hashes), by_itself=by_itself)
+            return await _update(store, folder, version, tuple(hashes), nightly=nightly, by_itself=by_itself)
     except EngineUpdateError as error:
         await _note(store, error.detail)
         raise
@@ -61,10 +61,10 @@ async def update(
 async def _update(
     store: Store,
     folder: Path,
-    nightly: bool,
     version: str | None,
     hashes: tuple[str, ...],
     *,
+    nightly: bool,
     by_itself: bool,
 ) -> Updated:
     in_use = await asyncio.to_thread(lambda: entry.version if (entry := store.in_use()) else built_in())
