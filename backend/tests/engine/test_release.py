@@ -20,6 +20,7 @@ from tests import media
 from tests.source import Source
 
 from music_downloader.engine.order import FetchOrder, Progress
+from music_downloader.engine.release import index as release_index
 from music_downloader.engine.release.ledger import LEDGER
 from music_downloader.engine.release.store import Store
 from music_downloader.engine.release.update import roll_back, update
@@ -29,11 +30,7 @@ from music_downloader.errors import DownloadFailedError, EngineUpdateError
 from music_downloader.service import health
 
 NEWER, NEWEST = "2099.1.2", "2099.1.3"
-# The sites of the trial; the others are a thousand files, which take long to compile.
-NEEDED = {
-    *("__init__.py", "common.py", "commonmistakes.py", "commonprotocols.py", "extractors.py", "generic.py"),
-    *("lazy_extractors.py", "openload.py", "unsupported.py", "adobepass.py", "afreecatv.py"),
-}
+pytestmark = pytest.mark.timeout(300)
 Order = Callable[..., FetchOrder]
 
 
@@ -68,8 +65,7 @@ class Index:
         with zipfile.ZipFile(wheel, "w") as archive:
             for path in sorted(tree.rglob("*")):
                 inside = path.relative_to(tree).as_posix()
-                is_site = path.parent == tree / "extractor" and path.name not in NEEDED
-                if path.is_file() and path.suffix != ".pyc" and inside not in modules and not is_site:
+                if path.is_file() and path.suffix != ".pyc" and inside not in modules:
                     archive.write(path, f"{name}/{inside}")
             for inside, text in modules.items():
                 archive.writestr(f"{name}/{inside}", text)
@@ -105,6 +101,16 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "data")
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes long, and what another test sees done."""
+
+    async def nothing(folder: Path, *, into: Path) -> None:
+        del folder, into
+
+    monkeypatch.setattr(release_index, "compile_all", nothing)
 
 
 def in_use(store: Store) -> str | None:
@@ -145,13 +151,14 @@ async def test_an_update_during_downloads_interrupts_none_and_serves_the_next_on
         running.cancel()
         await asyncio.wait({running})
         async with asyncio.timeout(20):
-            while Path(f"/proc/{before}").exists():
+            while Path(f"/proc/{before}").exists():  # noqa: ASYNC110 - a process ends
                 await asyncio.sleep(0.05)
     said = health.yt_dlp(store.folder.parent, "stable").detail
     assert said.startswith(f"{NEWER}, updated, 0 days old, with deno")
     assert not (await update(store)).is_new
 
 
+@pytest.mark.usefixtures("uncompiled")
 async def test_what_is_not_in_order_changes_nothing_and_is_one_sentence(index: Index, store: Store) -> None:
     index.offer(NEWER, lie="0" * 64)
     with pytest.raises(EngineUpdateError, match="hash"):
@@ -169,6 +176,7 @@ async def test_what_is_not_in_order_changes_nothing_and_is_one_sentence(index: I
     assert [path for path in store.folder.iterdir() if path.is_dir()] == []
 
 
+@pytest.mark.usefixtures("uncompiled")
 async def test_what_fails_later_is_given_up_for_the_version_before(
     index: Index, store: Store, source: Source, order: Order
 ) -> None:
