@@ -32,6 +32,7 @@ class _FromTree:
 
 def main() -> None:
     """Serve as the template does, with the tree that the second argument names."""
+    sys.dont_write_bytecode = True  # -I doesn't heed the environment, and the tree stays as it was sealed
     tree = sys.argv[2]
     sys.path.append(tree)  # last, so it shadows nothing; what may be read is made of it
     sys.meta_path.insert(0, _FromTree(tree))
