@@ -87,7 +87,8 @@ def test_the_app_starts_once_the_database_is_up_to_date() -> None:
 def test_workers_can_be_many_and_share_what_the_app_is_told() -> None:
     app, worker = (dict(_blocks(_compose()[name], 4)) for name in ("app", "worker"))
     assert not {"container_name", "hostname", "ports", "build"} & set(worker)
-    assert worker["volumes"].split() == ["-", "${MUSIC:-music}:/app/downloads"]
+    assert worker["volumes"].split() == app["volumes"].split()
+    assert "${DATA:-data}:/app/data" in worker["volumes"]  # yt-dlp's newer versions
     for environment in (app["environment"], worker["environment"]):
         assert "<<: *worker" in environment
     of_the_web = set(re.findall(r"^ +([A-Z_]+):", app["environment"], re.MULTILINE))

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from music_downloader import version
 from music_downloader.command.backup import backup, restore
 from music_downloader.command.doctor import doctor
+from music_downloader.command.engine import engine
 from music_downloader.command.installation import installation
 from music_downloader.command.library import adopt, verify
 from music_downloader.command.transaction import in_transaction
@@ -36,6 +37,7 @@ cli = typer.Typer(
     add_completion=False,
 )
 cli.add_typer(users, name="user")
+cli.add_typer(engine, name="engine")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@
     │   ├── InvalidBackupError
     │   ├── DatabaseInUseError
     │   └── DatabaseNotEmptyError
+    ├── EngineUpdateError            yt-dlp stays as it is
     ├── DownloadFailedError          a download ended without a file (code, transient)
     ├── LostClaimError               an attempt was ended by somebody else
     ├── BusyListingError             a long list waits for others to be read
@@ -97,6 +98,10 @@ class DatabaseInUseError(BackupError):
 
 class DatabaseNotEmptyError(BackupError):
     """There is something in this database; with --replace it is given up. Nothing has been changed."""
+
+
+class EngineUpdateError(MusicDownloaderError):
+    """No other yt-dlp could be taken into use; the one in use stays."""
 
 
 class DownloadFailedError(MusicDownloaderError):

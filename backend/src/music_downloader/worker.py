@@ -9,11 +9,12 @@ from procrastinate import App
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from music_downloader.config.settings import Settings
+from music_downloader.engine.release.store import Store
 from music_downloader.engine.run import Engine
 from music_downloader.jobs import DOWNLOADS, QUIET, UPKEEP
 from music_downloader.model.database import connect
 from music_downloader.service.health import SILENT_AFTER_SECONDS
-from music_downloader.task import custody, download, finish, reconcile, upkeep
+from music_downloader.task import custody, download, finish, freshness, reconcile, upkeep
 from music_downloader.task.connector import Connector, pool
 from music_downloader.task.state import WorkerState
 from music_downloader.task.storage import Storage
@@ -45,7 +46,8 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -
         pool_size=max(4, (settings.worker_concurrency + settings.encode_concurrency) // 2 + 2),
         patience=_PATIENCE_SECONDS,
     )
-    engine = Engine(encodes=settings.encode_concurrency)
+    store = Store(settings.data_directory)
+    engine = Engine(encodes=settings.encode_concurrency, releases=store)
     sessionmaker = async_sessionmaker(database, expire_on_commit=False)
     state = WorkerState(
         settings=settings,
@@ -55,6 +57,7 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -
         fetches=Semaphore(settings.worker_concurrency),
         stopping=stop or asyncio.Event(),
     )
+    keeping = asyncio.create_task(freshness.keep(engine, store, updates=settings.engine_updates))
     try:
         while not state.stopping.is_set():
             try:
@@ -69,6 +72,8 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -
             with suppress(TimeoutError):
                 await asyncio.wait_for(state.stopping.wait(), _RESTART_AFTER_SECONDS)
     finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
         await custody.end(state)
         await engine.close()
         await database.dispose()

@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     shutdown_grace: Annotated[float, BeforeValidator(parse_duration), Field(ge=0, le=3600)] = 5.0
     max_per_host: int = Field(default=2, ge=1, le=64)
     replaygain: bool = True
+    engine_updates: Literal["off", "stable", "nightly"] = "stable"
     allowed_networks: Networks = ()
     download_proxy: SecretStr | None = None
     trusted_proxies: Annotated[Networks, AfterValidator(_some)] = ()

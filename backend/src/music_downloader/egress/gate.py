@@ -117,6 +117,12 @@ class Gate:
         """The proxy's process id, for the curious."""
         return self._run.process.pid if self._run and not self._run.gone.is_set() else None
 
+    @property
+    def port(self) -> int:
+        """The port of the loopback that it is reached at, the same from its first start to its end."""
+        assert self._listening is not None  # noqa: S101 - asked for after start()
+        return int(self._listening.getsockname()[1])
+
     async def start(self) -> None:
         """Start the proxy and wait until it serves; does nothing while it does.
 
@@ -162,8 +168,7 @@ class Gate:
         self._admitted[token] = message
         try:
             self._send(message)
-            assert self._listening is not None  # noqa: S101 - start() has seen to it
-            yield f"http://{USER}:{token}@{_LOOPBACK}:{self._listening.getsockname()[1]}"
+            yield f"http://{USER}:{token}@{_LOOPBACK}:{self.port}"
         finally:
             del self._admitted[token]
             self._send({"op": "dismiss", "token": token})

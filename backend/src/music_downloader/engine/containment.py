@@ -87,8 +87,7 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
     die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _drop_capabilities()
+    give_up_privileges()
     nowhere = os.open(os.devnull, os.O_RDONLY)
     # Copied above the three first, since any of them may sit there.
     copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, _FIRST_OTHER_FD) for fd in (nowhere, *streams)]
@@ -110,6 +109,12 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
         os.nice(limits.nice)
     if limits.idle:
         step_back()
+
+
+def give_up_privileges() -> None:
+    """Keep this process and all it starts from ever gaining privileges; of root's, those for files stay."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _drop_capabilities()
 
 
 def _drop_capabilities() -> None:

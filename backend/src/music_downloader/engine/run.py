@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Self, overload
 
@@ -14,8 +14,11 @@ from music_downloader.engine.convert import Converted
 from music_downloader.engine.events import OnEntries, Told
 from music_downloader.engine.loudness import Loudness
 from music_downloader.engine.order import Fetched, FetchOrder, Listed, PictureOrder, Progress
+from music_downloader.engine.release.probation import Probation
+from music_downloader.engine.release.store import Releases
 from music_downloader.engine.spawner import Child, Spawner
 from music_downloader.engine.watch import Watch, WatchRules
+from music_downloader.errors import DownloadFailedError
 
 __all__ = ["Engine", "OnEntries"]
 
@@ -31,13 +34,20 @@ class Engine:
     """
 
     def __init__(
-        self, *, encodes: int = 1, rules: WatchRules | None = None, gate: Gate | None = None
+        self,
+        *,
+        encodes: int = 1,
+        rules: WatchRules | None = None,
+        gate: Gate | None = None,
+        releases: Releases | None = None,
     ) -> None:
         """Encode at most `encodes` tracks at once; how many are fetched at once is up to the caller.
 
-        Every fetch goes out through `gate`, which is closed with the engine.
+        Every fetch goes out through `gate`, which is closed with the engine. `releases` says which yt-dlp to
+        run; without it, the built-in one does.
         """
-        self.spawner = Spawner()
+        self.spawner = Spawner(releases)
+        self._probation = Probation()
         self.gate = gate or Gate()
         self._encodes = asyncio.Semaphore(encodes)
         self._rules = rules or WatchRules()
@@ -93,6 +103,25 @@ class Engine:
         each batch of its entries, none of which is fetched; the listing waits while it runs. Without it, such
         a list is refused. Raises DownloadFailedError, and whatever `on_entries` raises.
         """
+        try:
+            fetched = await self._fetch(order, on_progress, on_entries)
+        except DownloadFailedError as error:
+            await self._judge(error)
+            raise
+        self._probation.note(self.spawner.updated_version, None)
+        return fetched
+
+    async def _judge(self, error: DownloadFailedError) -> None:
+        """Go back from an updated yt-dlp whose first fetches all end in a fault of its own."""
+        version = self.spawner.updated_version
+        if version is not None and self._probation.note(version, error):
+            await asyncio.to_thread(self.spawner.releases.reject, version, "its first downloads all failed")
+            with suppress(DownloadFailedError):  # the next fetch starts one
+                await self.spawner.renew()
+
+    async def _fetch(
+        self, order: FetchOrder, on_progress: Callable[[Progress], None], on_entries: OnEntries | None
+    ) -> Fetched | Listed:
         told = Told(on_progress, on_entries, max_entries=order.max_items)
         async with (
             self.gate.admit(order.policy, order.proxy) as way_out,

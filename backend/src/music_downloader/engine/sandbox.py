@@ -41,6 +41,19 @@ def confine_fetch(*, directory: str, home: str, proxy: str, programs: Iterable[s
     )
 
 
+def confine_server(*, home: str, directory: str, port: int) -> None:
+    """Leave a whole fork server its home, this one folder for its children, and the way to the proxy.
+
+    What it starts is confined once more, and can't get more than this. Raises OSError as above.
+    """
+    runtime = shutil.which("deno")
+    landlock.confine(
+        reads=(*_readable(), *([str(Path(runtime).resolve())] if runtime else [])),
+        writes=(home, directory, *_DEVICES),
+        port=port,
+    )
+
+
 def confine_program(*, directory: str, program: str, reads: Iterable[str]) -> None:
     """Leave a program its folder and these files, and no network; raises OSError as above."""
     landlock.confine(reads=(*_readable(), program, *reads), writes=_DEVICES, flat=(directory,), port=None)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -17,12 +17,14 @@ import structlog
 
 from music_downloader.engine import folder
 from music_downloader.engine.containment import Limits
+from music_downloader.engine.release.store import BuiltIn, Installed, Releases
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
 _MAX_MESSAGE: Final = 64 * 1024
 _START_TIMEOUT: Final = 60.0
 _END_TIMEOUT: Final = 5.0
 _MAX_LINE: Final = 1024 * 1024
+_LOOK_AGAIN: Final = 5.0
 _PASSED_ON: Final = ("TZ",)
 
 log = structlog.get_logger(__name__)
@@ -53,9 +55,16 @@ class Child:
 class _Template:
     """One run of the fork server; once dead, it stays dead."""
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, home: Path) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        sock: socket.socket,
+        home: Path,
+        installed: Installed | None = None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.process = process
+        self.installed = installed
         self.ready: asyncio.Future[dict[str, Any]] = loop.create_future()
         self.dead = False
         self.children: dict[int, Child] = {}
@@ -65,13 +74,16 @@ class _Template:
         loop.add_reader(sock, self._receive)
 
     @classmethod
-    def launch(cls) -> Self:
+    def launch(cls, installed: Installed | None) -> Self:
         home = Path(tempfile.mkdtemp(prefix="music-downloader-"))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
         with theirs:
-            process = start_server(theirs.fileno(), home)
-        return cls(process, ours, home)
+            if installed is None:
+                process = start_server(theirs.fileno(), home)
+            else:
+                process = start_updated(theirs.fileno(), home, installed)
+        return cls(process, ours, home, installed)
 
     def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         """Send one message; a dead or deaf server is declared dead, which its children hear of."""
@@ -139,11 +151,14 @@ class Spawner:
     of the kernel's sandbox is missing, in words; None where all is there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, releases: Releases | None = None) -> None:
+        self.releases = releases or BuiltIn()
         self.yt_dlp_version: str | None = None
         self.networked: str | None = None
         self.unconfined: str | None = None
         self._template: _Template | None = None
+        self._retired: dict[_Template, asyncio.Task[None]] = {}
+        self._coming: _Template | None = None
         self._starting = asyncio.Lock()
         self._identities = count(1)
         self._closed = False
@@ -152,6 +167,12 @@ class Spawner:
     def template_pid(self) -> int | None:
         """The process id of the fork server, for the curious."""
         return self._template.process.pid if self._template and not self._template.dead else None
+
+    @property
+    def updated_version(self) -> str | None:
+        """The version that runs; None for the built-in one."""
+        installed = self._template.installed if self._template else None
+        return installed.version if installed else None
 
     async def start(self) -> None:
         """Start the fork server and wait until it is warm; does nothing while one is running.
@@ -165,27 +186,77 @@ class Spawner:
                 return
             if self._template is not None:
                 await self._template.end()
-            template = self._template = _Template.launch()
+            self._template = await self._launch(await asyncio.to_thread(self.releases.choose))
+
+    async def renew(self) -> None:
+        """Go over to what is chosen now; the fork server before it ends when its last child has.
+
+        Nothing happens while that is what runs. Raises DownloadFailedError as `start` does.
+        """
+        async with self._starting:
+            before = self._template
+            if self._closed or before is None or before.dead:
+                return  # the next start chooses anyway
+            chosen = await asyncio.to_thread(self.releases.choose)
+            if (chosen and chosen.version) == self.updated_version:
+                return
+            self._template = await self._launch(chosen)
+            self._retired[before] = asyncio.create_task(self._retire(before))
+            log.info("engine.renewed", yt_dlp=self.yt_dlp_version, running=len(before.children))
+
+    async def _launch(self, chosen: Installed | None) -> _Template:
+        """Start what was chosen; what doesn't start is rejected, and the next choice tried."""
+        tried: set[str] = set()
+        while True:
+            template = self._coming = _Template.launch(chosen)
             try:
                 ready = await asyncio.wait_for(template.ready, _START_TIMEOUT)
             except BaseException as error:
                 await template.end()
-                if isinstance(error, TimeoutError):
+                if not isinstance(error, TimeoutError | DownloadFailedError):
+                    raise
+                if chosen is None or self._closed:
                     raise _gone() from error
-                raise
-            if ready["networked"] and self.yt_dlp_version is None:  # said once
-                log.info("engine.ffmpeg_keeps_network", reason=ready["networked"])
-            if ready["unconfined"] and self.yt_dlp_version is None:  # the same
-                log.info("engine.sandbox_incomplete", reason=ready["unconfined"])
-            self.yt_dlp_version = ready["yt_dlp"]
-            self.unconfined = ready["unconfined"]
-            self.networked = ready["networked"]
+            else:
+                self._note(ready)
+                return template
+            finally:
+                self._coming = None
+            tried.add(chosen.version)
+            await asyncio.to_thread(self.releases.reject, chosen.version, "its process doesn't start")
+            chosen = await asyncio.to_thread(self.releases.choose)
+            if chosen is not None and chosen.version in tried:  # that couldn't be written down
+                chosen = None
+
+    def _note(self, ready: dict[str, Any]) -> None:
+        if ready["networked"] and self.yt_dlp_version is None:  # said once
+            log.info("engine.ffmpeg_keeps_network", reason=ready["networked"])
+        if ready["unconfined"] and self.yt_dlp_version is None:  # the same
+            log.info("engine.sandbox_incomplete", reason=ready["unconfined"])
+        self.yt_dlp_version = ready["yt_dlp"]
+        self.unconfined = ready["unconfined"]
+        self.networked = ready["networked"]
+
+    async def _retire(self, template: _Template) -> None:
+        """End a fork server once nothing of it runs any more."""
+        try:
+            while template.children and not template.dead:
+                await asyncio.wait({child.ended for child in template.children.values()}, timeout=_LOOK_AGAIN)
+                await asyncio.sleep(0.1)  # whoever has ended is taken from the list by its own task
+        finally:
+            await asyncio.shield(template.end())
+            self._retired.pop(template, None)
 
     async def close(self) -> None:
         """End the fork server and with it every child."""
         self._closed = True
+        if self._coming is not None:
+            self._coming.bury()
         if self._template is not None:
             await self._template.end()
+        for template, retiring in list(self._retired.items()):
+            template.bury()
+            await asyncio.wait({retiring}, timeout=2 * _END_TIMEOUT)
 
     @asynccontextmanager
     async def child(
@@ -198,10 +269,10 @@ class Spawner:
         identity = next(self._identities)
         child = Child(template, identity)
         pipes: list[asyncio.ReadTransport] = []
+        template.children[identity] = child  # from now on it isn't retired
         try:
             ends = [await _reader(stream, pipes) for stream in (child.stdout, child.stderr)]
             try:
-                template.children[identity] = child
                 message = {"op": op, "id": identity, "directory": str(directory), "limits": limits.to_json()}
                 template.send({**message, **what}, tuple(ends))
             finally:
@@ -231,6 +302,26 @@ def start_server(descriptor: int, home: Path) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
+
+
+def start_updated(descriptor: int, home: Path, installed: Installed) -> subprocess.Popen[bytes]:
+    """Start the fork server with a yt-dlp that was installed later."""
+    held = installed.confined
+    confinement = [json.dumps({"directory": str(held.directory), "port": held.port})] if held else []
+    with ExitStack() as stack:
+        said = stack.enter_context(installed.said.open("wb")) if installed.said else None
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [
+                *(sys.executable, "-I", "-m", "music_downloader.engine.updated", str(descriptor)),
+                *(str(installed.folder), *confinement),
+            ],
+            cwd=home,
+            env=environment(home),
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
 
 
 async def _reader(stream: asyncio.StreamReader, pipes: list[asyncio.ReadTransport]) -> int:

@@ -33,7 +33,11 @@ async def get_service(request: Request) -> ServiceRead | Response:
 async def get_health(request: Request, response: Response, settings: SettingsDep) -> HealthRead:
     """Look at the real things: 200 when all that is needed works, 503 otherwise."""
     checks = await health.examine(
-        request.state.sessionmaker, library=settings.output_directory, min_free_space=settings.min_free_space
+        request.state.sessionmaker,
+        library=settings.output_directory,
+        min_free_space=settings.min_free_space,
+        data_directory=settings.data_directory,
+        engine_updates=settings.engine_updates,
     )
     status = health.worst(checks)
     if status is health.Condition.UNHEALTHY:

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from music_downloader.engine import ffmpeg
+from music_downloader.engine.release.store import Store
+from music_downloader.engine.release.version import built_in, released
 from music_downloader.library import presence
 from music_downloader.library.presence import Look
 from music_downloader.service import recognition, reconciliation
 
 # A worker writes its heartbeat every few seconds; one that has been silent this long is taken for dead.
 SILENT_AFTER_SECONDS = 15
+STALE_DAYS = 60  # sites change by the week
 _PATIENCE_SECONDS = 4
 _DATABASE_SECONDS = 1.5  # it needs no disk to answer
 _looking: dict[Path, asyncio.Future[Look]] = {}
@@ -52,7 +55,12 @@ def worst(checks: dict[str, Check]) -> Condition:
 
 
 async def examine(
-    sessionmaker: async_sessionmaker[AsyncSession], *, library: Path, min_free_space: int
+    sessionmaker: async_sessionmaker[AsyncSession],
+    *,
+    library: Path,
+    min_free_space: int,
+    data_directory: Path,
+    engine_updates: str,
 ) -> dict[str, Check]:
     """Look at everything at once; a check that doesn't answer within seconds is unhealthy."""
     checks: dict[str, Callable[[], Awaitable[Check]]] = {
@@ -60,7 +68,7 @@ async def examine(
         "queue": lambda: _queue(sessionmaker),
         "storage": lambda: storage(sessionmaker, library=library, min_free_space=min_free_space),
         "ffmpeg": lambda: asyncio.to_thread(_ffmpeg),
-        "yt_dlp": lambda: asyncio.to_thread(_yt_dlp),
+        "yt_dlp": lambda: asyncio.to_thread(yt_dlp, data_directory, engine_updates),
     }
     results = await asyncio.gather(*(_bounded(name, check) for name, check in checks.items()))
     return dict(zip(checks, results, strict=True))
@@ -203,19 +211,25 @@ def _ffmpeg() -> Check:
     return Check(status=Condition.HEALTHY, detail=" ".join(asked.stdout.split()[:3]))
 
 
-@cache
-def _yt_dlp() -> Check:
-    """Name the version without importing yt-dlp: the web process never needs its sixty megabytes."""
-    try:
-        version = metadata.version("yt-dlp")
-    except metadata.PackageNotFoundError:
+def yt_dlp(data_directory: Path, updates: str) -> Check:
+    """Name the version that fetches, where it comes from and its age; yt-dlp itself is never imported."""
+    store = Store(data_directory)
+    entry, ledger = store.in_use(), store.ledger()
+    version = entry.version if entry else built_in()
+    if not version:
         return Check(status=Condition.UNHEALTHY, detail="not installed; reinstall the service")
+    day = released(version)
+    days = max((datetime.now(UTC).date() - day).days, 0) if day else 0
     runtime = "deno" if shutil.which("deno") or _has_wheel("deno") else None
-    if runtime is None:
-        return Check(
-            status=Condition.DEGRADED, detail=f"{version}, without a JavaScript runtime: YouTube may not work"
-        )
-    return Check(status=Condition.HEALTHY, detail=f"{version}, with {runtime}")
+    source = "updated" if entry else "built in"
+    said = f"{version}, {source}, {days} days old, with {runtime or 'no JavaScript runtime'}"
+    ails = [] if runtime else ["YouTube may not work"]
+    if days > STALE_DAYS and updates == "off":
+        ails.append("stale, and ENGINE_UPDATES is off; run: nas-music engine update")
+    elif days > STALE_DAYS and ledger.fault:
+        ails.append(f"stale, and the last update failed: {ledger.fault}")
+    notes = [*ails, *([ledger.note] if ledger.note else [])]
+    return Check(status=Condition.DEGRADED if ails else Condition.HEALTHY, detail="; ".join([said, *notes]))
 
 
 def _has_wheel(name: str) -> bool:

@@ -4,8 +4,6 @@ import shutil
 import subprocess
 import sysconfig
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
-from importlib import metadata
 from pathlib import Path
 
 from music_downloader.command.doctor.finding import Finding, ok, problem, warning
@@ -13,8 +11,8 @@ from music_downloader.config.settings import Settings
 from music_downloader.egress.gate import Gate
 from music_downloader.engine import ffmpeg
 from music_downloader.errors import MusicDownloaderError
+from music_downloader.service import health
 
-_OLD_DAYS = 120
 _ENCODERS = ("libmp3lame", "aac", "libopus", "flac")
 
 
@@ -36,18 +34,9 @@ def converter(settings: Settings) -> Finding:
 
 
 def yt_dlp(settings: Settings) -> Finding:
-    """See how old yt-dlp is."""
-    del settings
-    mend = "update the service; sites change, and old versions stop working"
-    try:
-        version = metadata.version("yt-dlp")
-        year, month, day = map(int, version.split(".")[:3])
-        days = (datetime.now(UTC).date() - date(year, month, day)).days
-    except (metadata.PackageNotFoundError, ValueError):
-        return problem("isn't installed rightly", "reinstall the service (make setup)")
-    if days > _OLD_DAYS:
-        return warning(f"{version} is {days} days old", mend)
-    return ok(f"{version}, {max(days, 0)} days old")
+    """See which yt-dlp fetches, and how old it is."""
+    check = health.yt_dlp(settings.data_directory, settings.engine_updates)
+    return Finding(status=check.status, detail=check.detail, mend="run: nas-music engine update")
 
 
 def javascript(settings: Settings) -> Finding:

@@ -1,0 +1,29 @@
+"""Whether an updated yt-dlp holds what its trial promised: judged by its first fetches."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from music_downloader.engine import faults
+from music_downloader.errors import DownloadFailedError, ErrorCode
+
+_MOST_FAULTS: Final = 3
+_NOT_ITS_OWN: Final = frozenset({faults.LIBRARY.detail, faults.WAY_OUT.detail})
+
+
+@dataclass(slots=True)
+class Probation:
+    """Counts the faults of a version until the first fetch that ends otherwise, which it has passed by."""
+
+    version: str | None = None
+    faults: int = 0
+    is_passed: bool = False
+
+    def note(self, version: str | None, error: DownloadFailedError | None) -> bool:
+        """Take note of how a fetch ended; True when the version is to be given up."""
+        if version != self.version:
+            self.version, self.faults, self.is_passed = version, 0, False
+        if error is not None and error.code is ErrorCode.INTERNAL:
+            self.faults += error.detail not in _NOT_ITS_OWN
+        else:
+            self.is_passed = True
+        return not self.is_passed and self.faults >= _MOST_FAULTS

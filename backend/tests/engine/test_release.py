@@ -1,0 +1,212 @@
+# ruff: noqa: ASYNC240 - small files of the test's own
+"""Another yt-dlp, from a package index on the loopback, through the machine's real pip."""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yt_dlp
+import yt_dlp_ejs
+from tests import media
+from tests.source import Source
+
+from music_downloader.engine.order import FetchOrder, Progress
+from music_downloader.engine.release import index as release_index
+from music_downloader.engine.release.ledger import LEDGER
+from music_downloader.engine.release.store import Store
+from music_downloader.engine.release.update import roll_back, update
+from music_downloader.engine.run import Engine
+from music_downloader.engine.watch import WatchRules
+from music_downloader.errors import DownloadFailedError, EngineUpdateError
+from music_downloader.service import health
+
+NEWER, NEWEST = "2099.1.2", "2099.1.3"
+pytestmark = pytest.mark.timeout(300)
+Order = Callable[..., FetchOrder]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Index:
+    """A simple index (PEP 503) in a folder, with real wheels made of the installed yt-dlp."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._add("yt_dlp_ejs", Path(yt_dlp_ejs.__file__).parent, "0.8.0", {}, "")
+
+    def offer(self, version: str, *, lie: str | None = None, **changed: str) -> str:
+        """Offer a yt-dlp; `changed` are its modules' new contents. Returns its hash."""
+        said = f"__version__ = {version!r}\nVARIANT = CHANNEL = ORIGIN = UPDATE_HINT = 'pip'\n"
+        said += f"RELEASE_GIT_HEAD = ''\n_pkg_version = {version!r}\n"
+        pinned = "Provides-Extra: default\nRequires-Dist: yt-dlp-ejs==0.8.0; extra == 'default'\n"
+        modules = {"version.py": said, **{f"{name}.py": text for name, text in changed.items()}}
+        return self._add("yt_dlp", Path(yt_dlp.__file__).parent, version, modules, pinned, lie)
+
+    def _add(
+        self, name: str, tree: Path, version: str, modules: dict[str, str], more: str, lie: str | None = None
+    ) -> str:
+        project = name.replace("_", "-")
+        folder = self._root / project
+        folder.mkdir(parents=True, exist_ok=True)
+        wheel = folder / f"{name}-{version}-py3-none-any.whl"
+        info = f"{name}-{version}.dist-info"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for path in sorted(tree.rglob("*")):
+                inside = path.relative_to(tree).as_posix()
+                if path.is_file() and path.suffix != ".pyc" and inside not in modules:
+                    archive.write(path, f"{name}/{inside}")
+            for inside, text in modules.items():
+                archive.writestr(f"{name}/{inside}", text)
+            archive.writestr(
+                f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n{more}"
+            )
+            archive.writestr(
+                f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
+            archive.writestr(f"{info}/RECORD", "")
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        with (folder / "index.html").open("a") as page:
+            page.write(f'<a href="{wheel.name}#sha256={lie or digest}">{wheel.name}</a>\n')
+        return f"sha256:{digest}"
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    root = tmp_path / "index"
+    root.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root))) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        serving.start()
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_address[1]}/")
+        yield Index(root)
+        server.shutdown()
+        serving.join()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data")
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes long, and what another test sees done."""
+
+    async def nothing(folder: Path, *, into: Path) -> None:
+        del folder, into
+
+    monkeypatch.setattr(release_index, "compile_all", nothing)
+
+
+def in_use(store: Store) -> str | None:
+    entry = store.in_use()
+    return entry.version if entry else None
+
+
+async def test_an_update_during_downloads_interrupts_none_and_serves_the_next_one(
+    index: Index, store: Store, source: Source, order: Order, tmp_path: Path
+) -> None:
+    index.offer(NEWER)
+    piece = media.make("mp3").read_bytes()
+    slow = source.dripping("/slow.mp3", media.make("mp3"), announced=10_000_000)
+    async with Engine(releases=store, rules=WatchRules(window=600)) as engine:
+        before, begun = engine.template_pid, asyncio.Event()
+
+        def hear(progress: Progress) -> None:
+            if progress.phase == "downloading":
+                begun.set()
+
+        folder = tmp_path / "slow"
+        folder.mkdir()
+        running = asyncio.create_task(
+            engine.fetch(order(slow, directory=folder, deadline=100), on_progress=hear)
+        )
+        await asyncio.wait_for(begun.wait(), 20)
+        done = await update(store)
+        assert (done.version, done.is_new) == (NEWER, True)
+        await engine.spawner.renew()
+        assert engine.yt_dlp_version == NEWER
+        assert engine.template_pid != before
+        fetched = await engine.fetch(
+            order(source.file("/next.mp3", media.make("mp3"))), on_progress=lambda _: None
+        )
+        assert fetched.path.read_bytes() == piece
+        assert not running.done()
+        assert Path(f"/proc/{before}").exists()
+        running.cancel()
+        await asyncio.wait({running})
+        async with asyncio.timeout(20):
+            while Path(f"/proc/{before}").exists():  # noqa: ASYNC110 - a process ends
+                await asyncio.sleep(0.05)
+    said = health.yt_dlp(store.folder.parent, "stable").detail
+    assert said.startswith(f"{NEWER}, updated, 0 days old, with deno")
+    assert not (await update(store)).is_new
+
+
+@pytest.mark.usefixtures("uncompiled")
+async def test_what_is_not_in_order_changes_nothing_and_is_one_sentence(index: Index, store: Store) -> None:
+    index.offer(NEWER, lie="0" * 64)
+    with pytest.raises(EngineUpdateError, match="hash"):
+        await update(store)
+    index.offer(NEWEST, YoutubeDL="import nothing_of_that_name")
+    with pytest.raises(EngineUpdateError, match="nothing_of_that_name"):
+        await update(store)
+    assert NEWEST in store.ledger().rejected
+    assert not (await update(store, by_itself=True)).is_new
+    with pytest.raises(EngineUpdateError, match="hash"):
+        await update(store, version=NEWEST, hashes=["sha256:" + "1" * 64])
+    with pytest.raises(EngineUpdateError, match="oldest"):
+        await update(store, version="2020.1.1")
+    assert in_use(store) is None
+    assert [path for path in store.folder.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.usefixtures("uncompiled")
+async def test_what_fails_later_is_given_up_for_the_version_before(
+    index: Index, store: Store, source: Source, order: Order
+) -> None:
+    index.offer(NEWER)
+    await update(store)
+    ledger = json.loads((store.folder / LEDGER).read_text())
+    shutil.copytree(store.folder / NEWER, store.folder / NEWEST)
+    ledger["previous"], ledger["current"] = ledger["current"], {**ledger["current"], "version": NEWEST}
+    (store.folder / LEDGER).write_text(json.dumps(ledger))
+    async with Engine(releases=store) as engine:
+        assert engine.spawner.updated_version == NEWEST
+        for _ in range(3):
+            gone = source.dripping("/slow.mp3", media.make("mp3"), announced=10_000_000)
+            begun = asyncio.Event()
+            fetching = asyncio.create_task(
+                engine.fetch(
+                    order(gone), on_progress=lambda p, b=begun: b.set() if p.phase == "downloading" else None
+                )
+            )
+            await asyncio.wait_for(begun.wait(), 20)
+            children = Path(f"/proc/{engine.template_pid}/task/{engine.template_pid}/children").read_text()
+            os.kill(int(children.split()[0]), 9)
+            with pytest.raises(DownloadFailedError):
+                await fetching
+        assert engine.spawner.updated_version == NEWER
+    assert "first downloads all failed" in store.ledger().rejected[NEWEST]
+    (store.folder / NEWER / "yt_dlp" / "json.py").write_text("# tampered with")
+    async with Engine(releases=store) as engine:
+        assert engine.spawner.updated_version is None
+    assert in_use(store) is None
+    assert "json.py was added" in health.yt_dlp(store.folder.parent, "stable").detail
+    with pytest.raises(EngineUpdateError, match="nothing to go back from"):
+        roll_back(store)
