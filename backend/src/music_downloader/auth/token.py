@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import jwt
 
@@ -45,6 +46,15 @@ def issue(*, user_id: int, key: str, now: datetime, lifetime: timedelta) -> str:
 
 def read(token: str, *, key: str) -> TokenClaims:
     """Check signature, algorithm, every claim and the times; InvalidTokenError without a reason otherwise."""
+    claims = _read(token, key)
+    if claims.expires_at <= datetime.now(UTC):
+        raise InvalidTokenError
+    return claims
+
+
+@lru_cache(maxsize=512)
+def _read(token: str, key: str) -> TokenClaims:
+    """Check all of it; later on, nothing but its end can have changed, and whether it was revoked."""
     try:
         claims = jwt.decode(
             token,

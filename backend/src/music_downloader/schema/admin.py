@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from music_downloader.model import Outcome
-from music_downloader.schema.base import Outgoing, Text, Time
+from music_downloader.schema.base import Outgoing, Text
 from music_downloader.schema.download import DownloadQuery, DownloadRead, none_if_empty
 from music_downloader.schema.paging import PageQuery
 
@@ -49,7 +49,7 @@ class AuditRead(Outgoing):
     details: dict[str, Any]
     ip_address: str | None
     user_agent: str | None
-    created_at: Time
+    created_at: datetime
 
 
 class AuditPage(Outgoing):

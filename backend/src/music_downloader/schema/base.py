@@ -1,9 +1,11 @@
-"""What all messages share: unknown fields are refused, NUL and lone surrogates are no text, times are UTC."""
+"""What all messages share: unknown fields are refused, NUL and lone surrogates are no text, times are UTC.
 
-from datetime import UTC, datetime
+A time is written with a `Z`, since every connection to the database speaks UTC.
+"""
+
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 def storable(value: str) -> str:
@@ -16,12 +18,6 @@ def storable(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(storable)]
-Time = Annotated[
-    datetime,
-    PlainSerializer(
-        lambda moment: moment.astimezone(UTC).isoformat().replace("+00:00", "Z"), return_type=str
-    ),
-]
 
 
 class Incoming(BaseModel):

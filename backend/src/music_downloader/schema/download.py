@@ -1,5 +1,6 @@
 """Downloads on the wire."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
@@ -7,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from music_downloader.config.audio import AudioFormat
 from music_downloader.errors import ErrorCode
 from music_downloader.model import DownloadKind, DownloadStatus
-from music_downloader.schema.base import Incoming, Outgoing, Text, Time, storable
+from music_downloader.schema.base import Incoming, Outgoing, Text, storable
 from music_downloader.schema.paging import PageQuery
 
 URL_LIMIT = 2048
@@ -71,10 +72,10 @@ class DownloadRead(Outgoing):
     error_code: ErrorCode | None
     error_message: str | None
     attempts: int
-    created_at: Time
-    updated_at: Time
-    started_at: Time | None
-    completed_at: Time | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
 
 
 class DownloadPage(Outgoing):

@@ -1,6 +1,7 @@
 """Accounts on the wire."""
 
 from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, Literal
 
 import email_validator
@@ -20,7 +21,7 @@ from pydantic import (
 
 from music_downloader.auth.strength import weakness
 from music_downloader.errors import InvalidInputError
-from music_downloader.schema.base import Incoming, Outgoing, Time, storable
+from music_downloader.schema.base import Incoming, Outgoing, storable
 
 Username = Annotated[str, StringConstraints(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9._-]+$")]
 Password = Annotated[  # the length first: it is then told in characters
@@ -131,8 +132,8 @@ class UserRead(Outgoing):
     email: str
     is_active: bool
     is_admin: bool
-    created_at: Time
-    last_login: Time | None
+    created_at: datetime
+    last_login: datetime | None
 
 
 class UserPage(Outgoing):
