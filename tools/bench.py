@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import egress_race
+import engine_update
 import feeds
 import gauges
 import long_history
 import races
 import rig
 
-SECTIONS = ("passthrough", "mp3", "source", "collection", "latency", "memory", "egress", "history")
+SECTIONS = ("passthrough", "mp3", "source", "collection", "latency", "memory", "egress", "history", "update")
 SLOW = {"delay": 0.15, "rate": 1_500_000.0}
 MIB = 1024**2
 # What the service is held to: ratios of wall times, milliseconds, and MiB.
@@ -76,6 +77,7 @@ class Bench:
             "memory": self.memory,
             "egress": self.egress,
             "history": self.history,
+            "update": self.update,
         }
 
     def passthrough(self) -> dict[str, Any]:
@@ -187,6 +189,16 @@ class Bench:
         _target("more for a small file, ms", found["more_for_small"], MORE_FOR_SMALL)
         _target("the proxy's memory, MiB", found["pss"] / MIB, PROXY)
         print(f"  time over a direct fetch: {found['wall_ratio']:.2f}")
+        return found
+
+    def update(self) -> dict[str, Any]:
+        """Take another yt-dlp into use while twenty tracks are fetched."""
+        media, names = self._tracks(".mp3", number=20)
+        rate = max((media / name).stat().st_size for name in names) / 60
+        with rig.source(media, rate=rate) as source:
+            found = engine_update.run(self._folder / "update", source, names)
+        print(f"\nupdate: {', '.join(f'{what} {value}' for what, value in found.items())}")
+        _target("downloads that failed", found["failed"], 0)
         return found
 
     def history(self) -> dict[str, Any]:
