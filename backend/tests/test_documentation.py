@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from music_downloader.app import create_app
 from music_downloader.cli import cli, users
+from music_downloader.command.engine import engine
 from music_downloader.config.settings import SECRETS, Settings
 from music_downloader.config.units import parse_duration
 from music_downloader.errors import ErrorCode
@@ -186,7 +187,8 @@ def test_every_command_is_listed() -> None:
     commands = {
         command.name or command.callback.__name__ for command in cli.registered_commands if command.callback
     }
-    commands |= {f"user {command.name}" for command in users.registered_commands}
+    for room, its in (("user", users), ("engine", engine)):
+        commands |= {f"{room} {command.name}" for command in its.registered_commands}
     listed = {cell for cell in first_cells(page("commands")) if cell.startswith("nas-music ")}
     assert {re.sub(r"^nas-music | [A-Z ]+$", "", cell) for cell in listed} == commands
 

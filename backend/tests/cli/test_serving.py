@@ -239,7 +239,7 @@ def test_the_models_exist_once_under_both_of_their_names() -> None:
         check=True,
         timeout=60,
     )
-    assert ran.stdout == "10 False\n"
+    assert ran.stdout == "11 False\n"
 
 
 def submit(client: httpx.Client, url: str) -> int:

@@ -463,7 +463,10 @@ export interface components {
         AuditRead: {
             /** Action */
             action: string;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             */
             created_at: string;
             /** Details */
             details: {
@@ -556,7 +559,10 @@ export interface components {
             codec: string | null;
             /** Completed At */
             completed_at: string | null;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             */
             created_at: string;
             /** Duration */
             duration: number | null;
@@ -586,7 +592,10 @@ export interface components {
             title: string | null;
             /** Track Number */
             track_number: number | null;
-            /** Updated At */
+            /**
+             * Updated At
+             * Format: date-time
+             */
             updated_at: string;
             /** Url */
             url: string;
@@ -712,7 +721,10 @@ export interface components {
             codec: string | null;
             /** Completed At */
             completed_at: string | null;
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             */
             created_at: string;
             /** Duration */
             duration: number | null;
@@ -742,7 +754,10 @@ export interface components {
             title: string | null;
             /** Track Number */
             track_number: number | null;
-            /** Updated At */
+            /**
+             * Updated At
+             * Format: date-time
+             */
             updated_at: string;
             /** Url */
             url: string;
@@ -900,7 +915,10 @@ export interface components {
          * @description An account as its owner sees it.
          */
         UserRead: {
-            /** Created At */
+            /**
+             * Created At
+             * Format: date-time
+             */
             created_at: string;
             /** Email */
             email: string;

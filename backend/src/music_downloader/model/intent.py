@@ -22,7 +22,7 @@ class FilingIntent(Base):
 
     id: Mapped[Id]
     download_id: Mapped[int] = mapped_column(BigInteger)
-    fence: Mapped[int | None] = mapped_column(BigInteger)
+    fence: Mapped[int | None] = mapped_column("attempt", BigInteger)
     path: Mapped[str] = mapped_column(String(1024))
     sha256: Mapped[str] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(BigInteger)

@@ -18,20 +18,21 @@ WHERE status IN ('pending', 'in-progress') AND attempts > 0
 
 def upgrade() -> None:
     """Move forward."""
-    op.execute("CREATE SEQUENCE fences START WITH 100000")
     for name in ("fence", "fence_at_retry"):
         op.add_column(
             "download_history",
             sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         )
+    # Owned by its column, so that a backup holds it.
+    op.execute("CREATE SEQUENCE fences START WITH 100000 OWNED BY download_history.fence")
     op.execute(_KEEP)
-    op.alter_column("filing_intents", "attempt", new_column_name="fence", type_=sa.BigInteger())
+    # Its name stays, since an older version that is still running writes it.
+    op.alter_column("filing_intents", "attempt", type_=sa.BigInteger())
 
 
 def downgrade() -> None:
     """Move back."""
-    op.execute("DELETE FROM filing_intents WHERE fence > 2147483647")
-    op.alter_column("filing_intents", "fence", new_column_name="attempt", type_=sa.Integer())
+    op.execute("DELETE FROM filing_intents WHERE attempt > 2147483647")
+    op.alter_column("filing_intents", "attempt", type_=sa.Integer())
     for name in ("fence_at_retry", "fence"):
         op.drop_column("download_history", name)
-    op.execute("DROP SEQUENCE fences")
