@@ -184,11 +184,13 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 
 def test_every_command_is_listed() -> None:
+    rooms = {"": cli, "user ": users, "engine ": engine}
     commands = {
-        command.name or command.callback.__name__ for command in cli.registered_commands if command.callback
+        room + (command.name or command.callback.__name__)
+        for room, its in rooms.items()
+        for command in its.registered_commands
+        if command.callback
     }
-    for room, its in (("user", users), ("engine", engine)):
-        commands |= {f"{room} {command.name}" for command in its.registered_commands}
     listed = {cell for cell in first_cells(page("commands")) if cell.startswith("nas-music ")}
     assert {re.sub(r"^nas-music | [A-Z ]+$", "", cell) for cell in listed} == commands
 
