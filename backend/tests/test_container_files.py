@@ -88,12 +88,14 @@ def test_workers_can_be_many_and_share_what_the_app_is_told() -> None:
     app, worker = (dict(_blocks(_compose()[name], 4)) for name in ("app", "worker"))
     assert not {"container_name", "hostname", "ports", "build"} & set(worker)
     assert worker["volumes"].split() == app["volumes"].split()
-    assert "${DATA:-data}:/app/data" in worker["volumes"]  # yt-dlp's newer versions
+    assert "${DATA:-data}:/app/data" in worker["volumes"]  # yt-dlp's newer versions, and the key
     for environment in (app["environment"], worker["environment"]):
         assert "<<: *worker" in environment
+    shared = (ROOT / "docker-compose.yml").read_text("utf-8").partition("services:")[0]
+    assert "SECRET_KEY: ${SECRET_KEY:-}" in shared  # opens cookies
     of_the_web = set(re.findall(r"^ +([A-Z_]+):", app["environment"], re.MULTILINE))
     assert of_the_web & {name.upper() for name in Settings.model_fields} == {
-        *("SECRET_KEY", "ACCESS_TOKEN_EXPIRE_MINUTES", "REGISTRATION", "LOGIN_LIMIT", "REGISTRATION_LIMIT"),
+        *("ACCESS_TOKEN_EXPIRE_MINUTES", "REGISTRATION", "LOGIN_LIMIT", "REGISTRATION_LIMIT"),
         *("ADMIN_USERNAME", "ADMIN_EMAIL", "ADMIN_PASSWORD", "EMBEDDED_WORKER"),
         *("TRUSTED_PROXIES", "CORS_ORIGINS", "ROOT_PATH", "METRICS_TOKEN"),
     }

@@ -40,7 +40,10 @@ def calls(script: str) -> Iterator[tuple[str, str]]:
 
 
 def test_every_call_is_shown_with_curl() -> None:
-    shown = {f"{method} {re.sub('/[0-9]+', '/{id}', path)}" for method, path in calls("\n".join(blocks()))}
+    shown = {
+        f"{method} {re.sub(r'/([0-9]+|youtube[.]com)', '/{id}', path)}"
+        for method, path in calls("\n".join(blocks()))
+    }
     listed = re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert shown == {re.sub(r"{\w+}", "{id}", call) for call in listed}
 
@@ -54,6 +57,7 @@ async def test_the_lines_do_what_the_page_says_in_their_order(
     song = source.json_ld_page("/song", audio, thumbnailUrl=cover)
     service = await serve(embedded_worker=True)
     address = str(service.http.base_url).rstrip("/")
+    (tmp_path / "cookies.txt").write_text(".youtube.com\tTRUE\t/\tTRUE\t0\tSID\tnobody hears of this\n")
     script = PRELUDE + "\n".join(blocks())
     for documented, real in {
         "http://localhost:8000": address,
@@ -68,9 +72,10 @@ async def test_the_lines_do_what_the_page_says_in_their_order(
     for words in (
         *('"status":"pending"', '"title":"A Song"', '"status":"cancelled"', 'rel="first"'),
         *('"message":', "alice is an administrator.", '"is_active":false', '"action":"auth.login"'),
-        *("nas_music_", '"docs":"/docs"'),
+        *("nas_music_", '"docs":"/docs"', '"site":"youtube.com","count":1'),
     ):
         assert words in said, words
+    assert "nobody hears" not in said
     fetched = {path.suffix: path.stat().st_size for path in tmp_path.iterdir() if path.is_file()}  # noqa: ASYNC240
     assert fetched[".mp3"] > 1000
     assert fetched[".jpg"] > 1000

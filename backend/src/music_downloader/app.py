@@ -27,7 +27,18 @@ from music_downloader.migration import upgrade_when_reachable
 from music_downloader.model import Download
 from music_downloader.model.database import connect
 from music_downloader.model.reading import Reading
-from music_downloader.route import admin, documentation, download, event, file, metrics, page, problem, system
+from music_downloader.route import (
+    admin,
+    cookies,
+    documentation,
+    download,
+    event,
+    file,
+    metrics,
+    page,
+    problem,
+    system,
+)
 from music_downloader.route.forwarding import Forwarding
 from music_downloader.route.middleware import BodyLimit, RequestContext
 from music_downloader.route.openapi import describe_openapi
@@ -109,7 +120,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # the address it would send to is made from the Host header
     )
     problem.install(app)
-    for room in (auth_route, download, file, event, admin, system, metrics, documentation, page):
+    for room in (auth_route, download, file, event, cookies, admin, system, metrics, documentation, page):
         app.include_router(room.router)
     describe_openapi(app)
     app.add_middleware(BodyLimit)

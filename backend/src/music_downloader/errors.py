@@ -10,23 +10,28 @@
     ├── EngineUpdateError            yt-dlp stays as it is
     ├── DownloadFailedError          a download ended without a file (code, transient)
     ├── LostClaimError               an attempt was ended by somebody else
+    ├── UnreadableError              what was sealed opens with another key only
     ├── BusyListingError             a long list waits for others to be read
     ├── LostQueueError               a job was ended with the queue's connection
     ├── NotFoundError                404
     │   ├── DownloadNotFoundError
     │   ├── UserNotFoundError
     │   ├── NoFileError
-    │   └── NoCoverError
+    │   ├── NoCoverError
+    │   └── CookiesNotFoundError
     ├── ConflictError                409
     │   ├── UsernameTakenError       (recorded)
     │   ├── EmailTakenError          (recorded)
     │   ├── NotActiveError
     │   ├── NotRetryableError
     │   ├── StillActiveError
+    │   ├── TooManySitesError
     │   └── LastAdminError           (recorded)
     ├── InvalidInputError            422
     │   ├── UrlRefusedError          (recorded)
-    │   └── WeakPasswordError
+    │   ├── WeakPasswordError
+    │   ├── SiteRefusedError
+    │   └── CookiesRefusedError
     ├── ForbiddenError               403
     │   ├── RegistrationClosedError
     │   ├── NotAnAdminError          (recorded)
@@ -129,6 +134,10 @@ class LostClaimError(MusicDownloaderError):
     """This attempt at the download was ended by somebody else."""
 
 
+class UnreadableError(MusicDownloaderError):
+    """This was sealed with another key, or for something else."""
+
+
 class BusyListingError(MusicDownloaderError):
     """As many long lists are being read as may be at once."""
 
@@ -161,6 +170,10 @@ class NoCoverError(NotFoundError):
     """There is no cover picture for this download."""
 
 
+class CookiesNotFoundError(NotFoundError):
+    """You have no cookies for this site here."""
+
+
 class ConflictError(MusicDownloaderError):
     """This clashes with what is already there."""
 
@@ -185,13 +198,18 @@ class StillActiveError(ConflictError):
     """This download is still active; cancel it first."""
 
 
+class TooManySitesError(ConflictError):
+    """You have cookies for as many sites as may be; remove those of another one first."""
+
+
 class LastAdminError(ConflictError, RecordedError):
     """This is the last active administrator; make another one first."""
 
 
 class InvalidInputError(MusicDownloaderError):
-    """What was sent can't be used; `field` is the one to look at."""
+    """What was sent can't be used; `field` is the one to look at, and `place` where it stands."""
 
+    place = "body"
     field = ""
 
 
@@ -205,6 +223,17 @@ class WeakPasswordError(InvalidInputError):
     """This password is too easy to guess; choose another one."""
 
     field = "new_password"
+
+
+class SiteRefusedError(InvalidInputError):
+    """Name the site by its host, such as youtube.com."""
+
+    place = "path"
+    field = "site"
+
+
+class CookiesRefusedError(InvalidInputError):
+    """This file of cookies can't be used."""
 
 
 class ForbiddenError(MusicDownloaderError):

@@ -16,6 +16,7 @@ from music_downloader.model.database import connect
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task import custody, download, finish, freshness, reconcile, upkeep
 from music_downloader.task.connector import Connector, pool
+from music_downloader.task.cookies import CookieKey
 from music_downloader.task.state import WorkerState
 from music_downloader.task.storage import Storage
 from music_downloader.task.watch import watch_claims
@@ -54,6 +55,7 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -
         sessionmaker=sessionmaker,
         engine=engine,
         storage=Storage(settings=settings, sessionmaker=sessionmaker),
+        cookie_key=CookieKey(settings),
         fetches=Semaphore(settings.worker_concurrency),
         stopping=stop or asyncio.Event(),
     )

@@ -82,6 +82,8 @@ def test_no_secret_is_written_out_however_much_is_logged(tmp_path: Path) -> None
         service.wait_until_healthy()
         with log_in(service.address) as alice:
             token = alice.headers["authorization"].removeprefix("Bearer ")
+            cookies = ".music.example\tTRUE\t/\tFALSE\t0\tsid\ta-cookie-of-hers\n"
+            assert alice.put("/api/cookies/music.example", content=cookies).status_code == 201
             submitted = alice.post("/api/download", json={"url": "http://music.example/song.mp3"})
             assert submitted.status_code == 202
             assert alice.get("/api/downloads").status_code == 200
@@ -92,7 +94,15 @@ def test_no_secret_is_written_out_however_much_is_logged(tmp_path: Path) -> None
         key = (tmp_path / ".data" / "secret.key").read_text().strip()
     logged = "\n".join(line for line in said.splitlines() if line.startswith("{"))  # no greeting
     assert '"level": "debug"' in logged
-    for secret in (key, "a long one", "hunter2", "correct horse battery", token, token.rpartition(".")[2]):
+    for secret in (
+        key,
+        "a long one",
+        "hunter2",
+        "a-cookie-of-hers",
+        "correct horse battery",
+        token,
+        token.rpartition(".")[2],
+    ):
         assert secret not in logged, "a secret was written out"
 
 

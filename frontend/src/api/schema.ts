@@ -104,6 +104,53 @@ export interface paths {
         patch: operations["changeUser"];
         trace?: never;
     };
+    "/api/cookies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the sites that you have cookies for
+         * @description Return each site with the number of its cookies; what they hold is told to nobody.
+         */
+        get: operations["listCookies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cookies/{site}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Hand over your cookies for a site
+         * @description Keep a file's cookies for a site, sealed, in place of those from before.
+         *
+         *     They are used for your own downloads from that site and its subdomains only. Cookies for other sites and
+         *     expired ones are left out.
+         */
+        put: operations["storeCookies"];
+        post?: never;
+        /**
+         * Remove your cookies for a site
+         * @description Forget the cookies at once; a download that runs keeps what it has.
+         */
+        delete: operations["deleteCookies"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/download": {
         parameters: {
             query?: never;
@@ -501,6 +548,64 @@ export interface components {
          * @enum {string}
          */
         Condition: "healthy" | "degraded" | "unhealthy";
+        /**
+         * CookieSites
+         * @description All sites that you have handed over cookies for, by name.
+         */
+        CookieSites: {
+            /** Sites */
+            sites: components["schemas"]["CookiesRead"][];
+        };
+        /**
+         * CookiesRead
+         * @description The cookies that are kept for one site.
+         */
+        CookiesRead: {
+            /** Count */
+            count: number;
+            /**
+             * Earliest Expiry
+             * @description When the first of them expires, if any does
+             */
+            earliest_expiry: string | null;
+            /** Site */
+            site: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+        };
+        /**
+         * CookiesStored
+         * @description The cookies that are kept now, and how many of the file were left out.
+         */
+        CookiesStored: {
+            /** Count */
+            count: number;
+            /**
+             * Earliest Expiry
+             * @description When the first of them expires, if any does
+             */
+            earliest_expiry: string | null;
+            /**
+             * Expired
+             * @description Left out, since they have expired
+             */
+            expired: number;
+            /**
+             * Foreign
+             * @description Left out, since they are for other sites
+             */
+            foreign: number;
+            /** Site */
+            site: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+        };
         /**
          * DownloadCreate
          * @description What to download, and as what.
@@ -1213,6 +1318,196 @@ export interface operations {
             };
             /** @description Too large a body */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The input can't be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer right now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listCookies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CookieSites"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer right now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    storeCookies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site's host, such as youtube.com */
+                site: string;
+            };
+            cookie?: never;
+        };
+        /** @description A cookies.txt in Netscape's format */
+        requestBody: {
+            content: {
+                /**
+                 * @example # Netscape HTTP Cookie File
+                 *     .youtube.com	TRUE	/	TRUE	1893456000	SID	value
+                 */
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CookiesStored"];
+                };
+            };
+            /** @description There were none for this site */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CookiesStored"];
+                };
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Clashes with what is there */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The input can't be used */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The service can't answer right now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteCookies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site's host, such as youtube.com */
+                site: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not logged in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such thing */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -31,6 +31,17 @@ def signing_key(settings: Settings) -> str:
     return key
 
 
+def found_key(settings: Settings) -> str | None:
+    """Return the key as `signing_key` does, where there is one; none is made."""
+    is_kept = settings.secret_key.get_secret_value() == PLACEHOLDER_SECRET_KEY
+    if is_kept and not (settings.data_directory / KEY_FILE).is_file():
+        return None
+    try:
+        return signing_key(settings)
+    except ConfigurationError:
+        return None
+
+
 def keep_key(data_directory: Path, key: str) -> None:
     """Keep this key from now on, in place of the one that may be there. Raises ConfigurationError."""
     path = data_directory / KEY_FILE

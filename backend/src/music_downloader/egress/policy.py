@@ -106,7 +106,7 @@ class EgressPolicy:
     def _checked_host(self, host: str, *, bracketed: bool) -> str:
         if bracketed:
             return f"[{self._checked_address(_literal(host))}]"
-        name = _ascii_name(host)
+        name = host_name(host)
         if _NUMERIC_TAIL.fullmatch(name):
             return str(self._checked_address(_legacy_ipv4(name)))
         if name in _METADATA_NAMES:
@@ -163,8 +163,11 @@ def _legacy_ipv4(name: str) -> IPv4Address:
         raise UrlRefusedError("This URL's host or port is malformed.") from error
 
 
-def _ascii_name(host: str) -> str:
-    """Return the host as DNS knows it: decoded, IDNA-encoded, lower case, without the root's dot."""
+def host_name(host: str) -> str:
+    """Return the host as DNS knows it: decoded, IDNA-encoded, lower case, without the root's dot.
+
+    Raises UrlRefusedError for what can't be a name; an IPv4 address is one here.
+    """
     if "%" in host:
         host = unquote(host)
     try:

@@ -81,8 +81,13 @@ def _children_by_looking() -> list[int]:
     return found
 
 
-def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limits) -> None:
-    """Put this freshly forked process into its containment; `streams` become stdout and stderr."""
+def enter(
+    *, parent: int, directory: str, streams: tuple[int, int], limits: Limits, reads: int | None = None
+) -> None:
+    """Put this freshly forked process into its containment; `streams` become stdout and stderr.
+
+    What `reads` holds becomes stdin, which is empty otherwise.
+    """
     os.setsid()
     die_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
@@ -90,7 +95,8 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
     give_up_privileges()
     nowhere = os.open(os.devnull, os.O_RDONLY)
     # Copied above the three first, since any of them may sit there.
-    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, _FIRST_OTHER_FD) for fd in (nowhere, *streams)]
+    stdin = nowhere if reads is None else reads
+    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD, _FIRST_OTHER_FD) for fd in (stdin, *streams)]
     for target, copy in enumerate(copies):
         os.dup2(copy, target)
     os.closerange(_FIRST_OTHER_FD, _LAST_FD)
@@ -109,6 +115,16 @@ def enter(*, parent: int, directory: str, streams: tuple[int, int], limits: Limi
         os.nice(limits.nice)
     if limits.idle:
         step_back()
+
+
+def read_once() -> bytes:
+    """Return all that stdin holds, and leave nothing there: programs that are started inherit it."""
+    with open(0, "rb", closefd=False) as file:
+        content = file.read()
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    return content
 
 
 def give_up_privileges() -> None:

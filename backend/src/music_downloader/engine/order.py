@@ -1,10 +1,11 @@
 """What goes into a fetch and what comes out of it."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from music_downloader.egress.policy import EgressPolicy
+from music_downloader.engine.cookies import Cookie
 from music_downloader.engine.source import SourceInfo, is_web_address
 
 MAX_ENTRY_URL: Final = 2048
@@ -40,6 +41,8 @@ class FetchOrder:
 
     With `item`, the URL is that of a list, and just this entry of it is fetched. A list that is told instead
     of fetched gives at most `max_items` entries.
+
+    `cookies` are in none of its words: they reach the fetching process by a descriptor of their own.
     """
 
     url: str
@@ -52,6 +55,7 @@ class FetchOrder:
     single: bool = True
     item: Item | None = None
     max_items: int = 1000
+    cookies: tuple[Cookie, ...] = field(default=(), repr=False)
 
     def to_json(self, *, way_out: str, listing: bool) -> dict[str, Any]:
         """Return what the fetching process needs to know, as JSON types.
@@ -83,9 +87,10 @@ class ChildOrder:
     single: bool
     item: Item | None
     max_items: int | None
+    cookies: tuple[Cookie, ...] = field(default=(), repr=False)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ChildOrder":
+    def from_json(cls, data: dict[str, Any], cookies: tuple[Cookie, ...] = ()) -> "ChildOrder":
         """Read what `FetchOrder.to_json` wrote."""
         return cls(
             url=data["url"],
@@ -95,6 +100,7 @@ class ChildOrder:
             single=data["single"],
             item=Item(**data["item"]) if data["item"] else None,
             max_items=data["max_items"],
+            cookies=cookies,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Final, Self, overload
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.egress.gate import Gate
-from music_downloader.engine import convert, faults, loudness, pictures
+from music_downloader.engine import convert, cookies, faults, loudness, pictures
 from music_downloader.engine.containment import Limits
 from music_downloader.engine.convert import Converted
 from music_downloader.engine.events import OnEntries, Told
@@ -130,6 +130,7 @@ class Engine:
                 directory=order.directory,
                 limits=_limits(order.max_bytes),
                 order=order.to_json(way_out=way_out, listing=on_entries is not None),
+                secret=cookies.dump(order.cookies) if order.cookies else None,
             ) as child,
         ):
             watch = Watch(

@@ -260,9 +260,18 @@ class Spawner:
 
     @asynccontextmanager
     async def child(
-        self, op: Literal["fetch", "picture", "exec"], *, directory: Path, limits: Limits, **what: object
+        self,
+        op: Literal["fetch", "picture", "exec"],
+        *,
+        directory: Path,
+        limits: Limits,
+        secret: bytes | None = None,
+        **what: object,
     ) -> AsyncIterator[Child]:
-        """Start one process; however the block is left, its whole group is gone by then."""
+        """Start one process; however the block is left, its whole group is gone by then.
+
+        A fetch may be told a `secret`, which no other process reads, the fork server included.
+        """
         await self.start()
         template = self._template
         assert template is not None  # noqa: S101 - start() has just seen to it
@@ -273,6 +282,8 @@ class Spawner:
         try:
             ends = [await _reader(stream, pipes) for stream in (child.stdout, child.stderr)]
             try:
+                if secret is not None:
+                    ends.append(_memory(secret))
                 message = {"op": op, "id": identity, "directory": str(directory), "limits": limits.to_json()}
                 template.send({**message, **what}, tuple(ends))
             finally:
@@ -337,6 +348,19 @@ async def _reader(stream: asyncio.StreamReader, pipes: list[asyncio.ReadTranspor
         raise
     pipes.append(transport)
     return writing
+
+
+def _memory(content: bytes) -> int:
+    """Return a descriptor to read `content` from; it lies in memory, and goes with its last reader."""
+    descriptor = os.memfd_create("secret")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _gone() -> DownloadFailedError:

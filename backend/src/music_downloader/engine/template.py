@@ -3,7 +3,8 @@
 Run as `python -I -m music_downloader.engine.template FD`, where FD is one end of a SOCK_SEQPACKET pair. It is
 single-threaded, which is what makes forking safe. Every message is one JSON object:
 
-    in   {"op": "fetch", "id", "directory", "limits", "order"} and two descriptors: events, stray output
+    in   {"op": "fetch", "id", "directory", "limits", "order"} and two descriptors: events, stray output;
+         perhaps a third with cookies, which only the child reads
          {"op": "picture", …} the same, with an order for a picture
          {"op": "exec", "id", "directory", "limits", "argv", "reads"} and two descriptors: stdout, stderr
          {"op": "kill", "id"}
@@ -30,7 +31,7 @@ import traceback
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from music_downloader.engine import child, containment, folder, landlock, sandbox, seccomp
+from music_downloader.engine import child, containment, cookies, folder, landlock, sandbox, seccomp
 from music_downloader.engine.containment import Limits
 from music_downloader.engine.order import ChildOrder, ChildPictureOrder
 from music_downloader.engine.ytdlp import Downloader, version
@@ -83,7 +84,7 @@ class Template:
         self._stopping = os.getppid() != self._parent
 
     def _receive(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._worker, _MAX_MESSAGE, 2, socket.MSG_CMSG_CLOEXEC)
+        data, descriptors, _, _ = socket.recv_fds(self._worker, _MAX_MESSAGE, 3, socket.MSG_CMSG_CLOEXEC)
         try:
             if not data:
                 return False
@@ -91,13 +92,13 @@ class Template:
             if message["op"] == "kill":
                 self._kill(message["id"])
             else:
-                self._start(message, (descriptors[0], descriptors[1]))
+                self._start(message, descriptors)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         return True
 
-    def _start(self, message: dict[str, Any], streams: tuple[int, int]) -> None:
+    def _start(self, message: dict[str, Any], descriptors: list[int]) -> None:
         home = ""
         try:
             if message["op"] != "exec":
@@ -107,11 +108,11 @@ class Template:
             self._send(event="exited", id=message["id"], status=None)
             return
         if pid == 0:
-            self._become(message, streams, home)
+            self._become(message, descriptors, home)
         self._ids[pid] = message["id"]
         self._send(event="started", id=message["id"], pid=pid, home=home)
 
-    def _become(self, message: dict[str, Any], streams: tuple[int, int], home: str) -> NoReturn:
+    def _become(self, message: dict[str, Any], descriptors: list[int], home: str) -> NoReturn:
         """Turn this forked copy into the child; it never returns into the server's loop."""
         status = 1
         try:
@@ -121,7 +122,8 @@ class Template:
             containment.enter(
                 parent=self._pid,
                 directory=message["directory"],
-                streams=streams,
+                streams=(descriptors[0], descriptors[1]),
+                reads=next(iter(descriptors[2:]), None),
                 limits=Limits.from_json(message["limits"]),
             )
             if message["op"] == "exec":
@@ -146,8 +148,12 @@ class Template:
 
     def _fetch(self, message: dict[str, Any], home: str) -> None:
         os.environ.update(dict.fromkeys(HOMES, home))
-        kind = ChildPictureOrder if message["op"] == "picture" else ChildOrder
-        order = kind.from_json(message["order"])
+        order: ChildOrder | ChildPictureOrder
+        if message["op"] == "picture":
+            order = ChildPictureOrder.from_json(message["order"])
+        else:
+            handed = containment.read_once()
+            order = ChildOrder.from_json(message["order"], cookies.load(handed) if handed else ())
         sandbox.confine_fetch(
             directory=message["directory"], home=home, proxy=order.proxy, programs=child.JAVASCRIPT_RUNTIMES
         )

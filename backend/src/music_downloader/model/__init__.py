@@ -2,6 +2,7 @@
 
 from music_downloader.model.audit import AuditLog, Outcome
 from music_downloader.model.base import Base
+from music_downloader.model.cookies import SiteCookies
 from music_downloader.model.counted import ANY, EVERYBODY, counted_blocks, counted_changes
 from music_downloader.model.download import ACTIVE, Download, DownloadKind, DownloadStatus
 from music_downloader.model.intent import FilingIntent
@@ -24,6 +25,7 @@ __all__ = [
     "LibraryMark",
     "Outcome",
     "RevokedToken",
+    "SiteCookies",
     "Throttle",
     "Track",
     "User",

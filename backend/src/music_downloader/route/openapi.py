@@ -11,6 +11,7 @@ _TEMPLATE = "#/components/schemas/{model}"
 _TAGS = [
     {"name": "Authentication", "description": "Accounts and sessions"},
     {"name": "Downloads", "description": "Submitting URLs, following them, and fetching what came of them"},
+    {"name": "Cookies", "description": "Being somebody at a site: cookies for your own downloads from there"},
     {"name": "Administration", "description": "Accounts, everybody's downloads, and the audit log"},
     {"name": "System", "description": "The service itself"},
 ]

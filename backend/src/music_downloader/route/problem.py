@@ -84,7 +84,7 @@ async def on_known(_request: Request, error: Exception) -> JSONResponse:
     status = next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), 500)
     errors = headers = None
     if isinstance(error, InvalidInputError) and error.field:
-        errors = [FieldProblem(loc=["body", error.field], msg=error.detail, type="refused")]
+        errors = [FieldProblem(loc=[error.place, error.field], msg=error.detail, type="refused")]
     if isinstance(error, ThrottledError):
         headers = {"Retry-After": str(error.retry_after)}
     return problem(status, error.detail, errors=errors, headers=headers)

@@ -50,6 +50,8 @@ class Action(StrEnum):
     DEACTIVATE_USER = "user.deactivate"
     RESET_PASSWORD = "user.reset_password"  # noqa: S105 - the name of an action
     ADMINISTER = "admin.call"
+    STORE_COOKIES = "cookies.store"
+    REMOVE_COOKIES = "cookies.remove"
     RESTORE = "service.restore"
 
 

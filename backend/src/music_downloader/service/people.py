@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.errors import LastAdminError, UserNotFoundError
 from music_downloader.model import Outcome, User, after_every_session
-from music_downloader.service import audit, feed
+from music_downloader.service import audit, cookies, feed
 from music_downloader.service.audit import Action, Origin
 from music_downloader.service.page import Page, read_page
 
@@ -50,8 +50,9 @@ async def change(
 ) -> User:
     """Activate or deactivate an account, give it the administrator's role or take it; None leaves as it is.
 
-    Whoever is deactivated has no session any more, also after a later activation. `by` is None for the
-    command line. Raises UserNotFoundError, and LastAdminError where nobody would be left to administer.
+    Whoever is deactivated has no session and no cookies any more, also after a later activation. `by` is None
+    for the command line. Raises UserNotFoundError, and LastAdminError where nobody would be left to
+    administer.
     """
     admins = await _locked_admins(session)
     user = await session.scalar(
@@ -72,6 +73,7 @@ async def change(
     await session.execute(update(User).where(User.id == user.id).values(**changes, **ends))
     if ends:
         await feed.announce_session_end(session, user_id=user.id)
+        await cookies.forget(session, user_id=user.id)
     await _record(session, changes, user, by=by, outcome=Outcome.SUCCESS, origin=origin)
     await session.refresh(user)
     return user

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from music_downloader.egress.policy import EgressPolicy
 from music_downloader.engine.order import Fetched, FetchOrder, Item, Listed, Progress
 from music_downloader.engine.run import OnEntries
-from music_downloader.service import download
+from music_downloader.errors import DownloadFailedError, ErrorCode
+from music_downloader.service import cookies, download
 from music_downloader.service.download import Claim
+from music_downloader.task.persistence import persist
 from music_downloader.task.state import WorkerState
 from music_downloader.task.stopwatch import Stopwatch
 
@@ -29,6 +32,8 @@ async def fetch(
 ) -> Fetched | Listed:
     """Fetch a track into `staging`, or have `on_entries` told what a list holds."""
     settings = state.settings
+    owners = partial(cookies.for_download, user_id=claimed.user_id, url=claimed.url)
+    kept = await persist(state, owners)
     order = FetchOrder(
         url=claimed.url,
         item=_item(claimed),
@@ -39,6 +44,7 @@ async def fetch(
         max_duration=settings.max_duration,
         proxy=settings.proxy_url,
         max_items=settings.max_collection_items,
+        cookies=await state.cookie_key.open(kept) if kept else (),
     )
     async with Reporter(state, claimed) as reporter:
 
@@ -46,7 +52,13 @@ async def fetch(
             watch.enter(progress.phase)
             reporter.report(progress)
 
-        return await state.engine.fetch(order, on_progress=report, on_entries=on_entries)
+        try:
+            return await state.engine.fetch(order, on_progress=report, on_entries=on_entries)
+        except DownloadFailedError as error:
+            if kept is None or not order.cookies or error.code is not ErrorCode.LOGIN_REQUIRED:
+                raise
+            words = f"{error.detail} The cookies for {kept.site} didn't help; upload newer ones."
+            raise DownloadFailedError(error.code, words) from error
 
 
 def _item(claimed: Claim) -> Item | None:

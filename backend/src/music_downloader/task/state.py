@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
 from music_downloader.service.download import Claim
+from music_downloader.task.cookies import CookieKey
 from music_downloader.task.cover import Covers
 from music_downloader.task.storage import Storage
 
@@ -58,6 +59,7 @@ class WorkerState:
     engine: Engine
     fetches: Semaphore
     storage: Storage
+    cookie_key: CookieKey
     covers: Covers = field(default_factory=Covers)
     running: dict[int, Running] = field(default_factory=dict)
     queue: QueueState = field(default_factory=QueueState)

@@ -24,7 +24,7 @@ from music_downloader.egress.verdict import Verdict
 from music_downloader.engine.faults import Fault
 from music_downloader.engine.order import ChildOrder, ChildPictureOrder, Emit, Item, Progress
 from music_downloader.engine.source import SourceInfo
-from music_downloader.engine.ytdlp import listing, pictures, verdicts
+from music_downloader.engine.ytdlp import cookies, listing, pictures, verdicts
 from music_downloader.engine.ytdlp.reporting import Logger, Meter
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
@@ -112,6 +112,7 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
             raise DownloadFailedError(
                 ErrorCode.UNSUPPORTED_URL, "Only http and https URLs can be downloaded."
             )
+        cookies.take(self.cookiejar, order.cookies)
         emit("progress", **asdict(Progress(phase="resolving")))
         meter = self._meter = Meter(order, emit)
         self.add_progress_hook(meter)
