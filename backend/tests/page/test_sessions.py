@@ -1,7 +1,7 @@
 """Sessions in the page: their end, their renewal, and what administrators do to others'."""
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import FilePayload, expect
 from tests import media
 from tests.page.browsing import SECRET, account, call
 from tests.page.conftest import Visit
@@ -57,9 +57,18 @@ async def test_signing_out_everywhere_ends_the_other_browsers_session_too(visit:
     await expect(there.page.get_by_text("Your session has ended")).to_be_visible()
 
 
-async def test_a_changed_password_keeps_this_session_alone(visit: Visit) -> None:
+async def test_cookies_and_the_password_are_changed_and_this_session_stays(visit: Visit) -> None:
     visitor = await visit("changer")
     await visitor.open("account")
+    await visitor.page.get_by_label("Site", exact=True).fill("https://www.music.example/song")
+    async with visitor.page.expect_file_chooser() as choosing:
+        await visitor.button("Choose the cookies.txt").click()
+    cookies = b".music.example\tTRUE\t/\tTRUE\t0\tsid\tvalue\n"
+    file: FilePayload = {"name": "cookies.txt", "mimeType": "text/plain", "buffer": cookies}
+    await (await choosing.value).set_files(file)
+    await expect(visitor.page.get_by_text("1 cookie for music.example kept.")).to_be_visible()
+    await visitor.button("Remove the cookies for music.example").click()
+    await expect(visitor.button("Remove the cookies for music.example")).to_have_count(0)
     await visitor.page.get_by_label("Current password").fill(SECRET)
     await visitor.page.get_by_label("New password").fill("another horse entirely")
     await visitor.button("Change password").click()

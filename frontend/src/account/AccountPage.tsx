@@ -12,6 +12,7 @@ import { IconBookmark, IconCopy, IconLogout } from '../show/icons'
 import { texts } from '../texts'
 import styles from './AccountPage.module.css'
 import { bookmarklet } from './bookmarklet'
+import { CookiesForm } from './CookiesForm'
 import { EverywhereForm } from './EverywhereForm'
 import { PasswordForm } from './PasswordForm'
 
@@ -53,6 +54,9 @@ export default function AccountPage() {
         <Card title={words.phone} text={words.phoneText} />
         <Card title={words.look}>
           <Look />
+        </Card>
+        <Card title={words.cookies.title} text={words.cookies.text}>
+          <CookiesForm />
         </Card>
         <Card title={words.password} text={words.passwordText}>
           {me.data && <PasswordForm username={me.data.username} />}

@@ -168,7 +168,8 @@ export const en = {
     blocked_address: 'If it is a machine of yours, ask whoever runs this service to allow its network.',
     no_audio: 'Take the link of the page or file that plays the track.',
     drm_protected: 'Protected tracks can’t be downloaded. Look for it elsewhere.',
-    login_required: 'Tracks behind a login or a payment can’t be downloaded. Look for a public link.',
+    login_required:
+      'With your cookies for that site, which you can add under Account, it may work. Or look for a public link.',
     too_large: 'Take another source, or ask whoever runs this service to raise the limit.',
     too_long: 'Take another source, or ask whoever runs this service to raise the limit.',
     timeout: 'Try it again later; the source may be busy.',
@@ -238,6 +239,19 @@ export const en = {
     lookLight: 'Light',
     lookDark: 'Dark',
     signOut: 'Sign out',
+    cookies: {
+      title: 'Cookies',
+      text: 'For a site that asks for a login: export its cookies.txt with an extension of your browser. It is kept encrypted, for your own downloads from that site only. What they bring is in the library for everybody here.',
+      kept: 'Sites that you have cookies for',
+      site: 'Site',
+      choose: 'Choose the cookies.txt',
+      count: (count: number): string => n(count, 'cookie', 'cookies'),
+      expires: (when: string): string => `the first expires ${when}`,
+      remove: (site: string): string => `Remove the cookies for ${site}`,
+      removed: (site: string): string => `The cookies for ${site} are removed.`,
+      stored: (site: string, count: number, expired: number): string =>
+        `${n(count, 'cookie', 'cookies')} for ${site} kept${expired ? `; ${expired} had expired` : ''}.`,
+    },
   },
   admin: {
     page: 'Administration',
@@ -318,6 +332,8 @@ export const en = {
       'download.cancel': 'Cancelled a download',
       'download.retry': 'Tried a download again',
       'download.delete': 'Removed a download',
+      'cookies.store': 'Cookies added',
+      'cookies.remove': 'Cookies removed',
       'user.create': 'Account made',
       'user.promote': 'Made administrator',
       'user.demote': 'Role taken',
