@@ -18,6 +18,7 @@ _UPDATE_SECONDS, _END_SECONDS = 300, 600
 
 def run(folder: Path, source: str, names: list[str]) -> dict[str, Any]:
     """Start every download, update yt-dlp while all of them run, and wait for their ends."""
+    folder.mkdir()
     settings = {"worker_concurrency": len(names), "max_per_host": len(names), "engine_updates": "off"}
     with (
         serving(folder / "index") as (index, pip),

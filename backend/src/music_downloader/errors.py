@@ -8,6 +8,7 @@
     │   ├── DatabaseInUseError
     │   └── DatabaseNotEmptyError
     ├── EngineUpdateError            yt-dlp stays as it is
+    │   └── SlowTrialError
     ├── DownloadFailedError          a download ended without a file (code, transient)
     ├── LostClaimError               an attempt was ended by somebody else
     ├── UnreadableError              what was sealed opens with another key only
@@ -107,6 +108,10 @@ class DatabaseNotEmptyError(BackupError):
 
 class EngineUpdateError(MusicDownloaderError):
     """No other yt-dlp could be taken into use; the one in use stays."""
+
+
+class SlowTrialError(EngineUpdateError):
+    """The trial of another yt-dlp took too long, which may be this machine's fault; it is tried again."""
 
 
 class DownloadFailedError(MusicDownloaderError):

@@ -18,7 +18,7 @@ from music_downloader.engine.release.store import Confinement, Installed
 from music_downloader.engine.release.version import order
 from music_downloader.engine.run import Engine
 from music_downloader.engine.source import SourceInfo
-from music_downloader.errors import DownloadFailedError, EngineUpdateError, ErrorCode
+from music_downloader.errors import DownloadFailedError, EngineUpdateError, ErrorCode, SlowTrialError
 
 _SECONDS: Final = 120.0
 _HEAD_BYTES: Final = 16 * 1024
@@ -58,10 +58,10 @@ async def attempt(tree: Path, version: str, *, folder: Path) -> None:
         async with asyncio.timeout(_SECONDS), _source() as site:
             await _try(tree, version, site, directory=directory, said=said)
     except (DownloadFailedError, TimeoutError) as error:
-        reason = error.detail if isinstance(error, DownloadFailedError) else "it took too long"
-        raise EngineUpdateError(
-            f"yt-dlp {version} didn't pass its trial: {await asyncio.to_thread(_complaint, said) or reason}"
-        ) from error
+        if isinstance(error, TimeoutError) or error.code is ErrorCode.TIMEOUT:
+            raise SlowTrialError(f"The trial of yt-dlp {version} took too long; try again later.") from error
+        reason = await asyncio.to_thread(_complaint, said) or error.detail
+        raise EngineUpdateError(f"yt-dlp {version} didn't pass its trial: {reason}") from error
 
 
 async def _try(tree: Path, version: str, site: str, *, directory: Path, said: Path) -> None:

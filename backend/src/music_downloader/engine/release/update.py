@@ -16,7 +16,7 @@ from music_downloader.engine.release.index import Offer
 from music_downloader.engine.release.ledger import Entry
 from music_downloader.engine.release.store import INCOMING, Store
 from music_downloader.engine.release.version import DISTRIBUTION, built_in, is_version, order
-from music_downloader.errors import EngineUpdateError
+from music_downloader.errors import EngineUpdateError, SlowTrialError
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +91,8 @@ async def _update(
     seal = await asyncio.to_thread(tree.seal, incoming)
     try:
         await trial.attempt(incoming, offer.version, folder=folder)
+    except SlowTrialError:
+        raise
     except EngineUpdateError as error:
         bad = {offer.version: error.detail}
         await asyncio.to_thread(
