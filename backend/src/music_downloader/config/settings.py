@@ -32,7 +32,7 @@ from music_downloader.config.address import check_origins, check_proxy, check_ro
 from music_downloader.config.audio import AudioFormat
 from music_downloader.config.rate import Rate, parse_rate
 from music_downloader.config.template import DEFAULT_TEMPLATE, Template
-from music_downloader.config.units import parse_duration
+from music_downloader.config.units import parse_duration, parse_umask
 from music_downloader.errors import ConfigurationError
 
 PLACEHOLDER_SECRET_KEY = "your-secret-key-change-in-production"  # noqa: S105 - never signs anything
@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr = SecretStr(PLACEHOLDER_SECRET_KEY)
     output_directory: Path = Path("/app/downloads")
     data_directory: Path = Path("/app/data")
+    umask: Annotated[int, BeforeValidator(parse_umask)] | None = None
     debug: bool = False
     access_token_expire_minutes: int = Field(default=30, ge=1, le=60 * 24 * 365)
     registration: Literal["open", "closed"] = "open"
