@@ -242,7 +242,7 @@ def test_the_models_exist_once_under_both_of_their_names() -> None:
         check=True,
         timeout=60,
     )
-    assert ran.stdout == "11 False\n"
+    assert ran.stdout == "12 False\n"
 
 
 def submit(client: httpx.Client, url: str) -> int:

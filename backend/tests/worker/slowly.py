@@ -10,8 +10,9 @@ from tests.source import Answer, Request, Source
 class Slowly:
     """Serves files over a moment each, and counts how many there are at once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, seconds: float = 0.3) -> None:
         self._source = source
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._now: set[str] = set()
         self.most = 0
@@ -24,7 +25,7 @@ class Slowly:
                 self._now.add(path)
                 self.most = max(self.most, len(self._now))
             try:
-                stopping.wait(0.3)
+                stopping.wait(self._seconds)
                 yield body
             finally:
                 with self._lock:

@@ -30,7 +30,7 @@ async def test_no_more_than_two_tracks_come_from_one_host_at_a_time(serve: Serve
 async def test_the_number_is_a_setting(serve: Serve, source: Source) -> None:
     service = await serve(embedded_worker=True, worker_concurrency=6, max_per_host=4)
     alice = await service.sign_in()
-    slowly = Slowly(source)
+    slowly = Slowly(source, seconds=1.5)
     urls = [slowly.file(f"/{n}.mp3", media.make("mp3", frequency=300 + 10 * n)) for n in range(8)]
     for number in [await submit(alice, url) for url in urls]:
         await ended(alice, number)

@@ -24,6 +24,7 @@ from music_downloader.model import Download, FilingIntent, Track
 from music_downloader.service import download, intent
 from music_downloader.service.download import Claim, Landed
 from music_downloader.task import publishing
+from music_downloader.task.cookies import CookieKey
 from music_downloader.task.publishing import Finished, publish_track
 from music_downloader.task.state import WorkerState
 from music_downloader.task.storage import Storage
@@ -47,6 +48,7 @@ class Bench:
             sessionmaker=sessions,
             engine=Engine(),
             storage=Storage(settings=settings, sessionmaker=sessions),
+            cookie_key=CookieKey(settings),
             fetches=Semaphore(2),
         )
 

@@ -26,7 +26,7 @@ _MOUNT = "mount -t tmpfs -o size=24m disk $DISK && mount --bind $DISK $LIBRARY &
 _SERVE = (
     "from music_downloader.task import storage, upkeep\n"
     'upkeep._EVERY_TEN_SECONDS = "* * * * * *"\n'
-    "storage._KEPT_SECONDS = 0.5\n"
+    "storage._KEPT_SECONDS = 0.0\n"
     "from music_downloader.cli import serve\n"
     "serve(standalone=False)\n"
 )
