@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.source import Source
 
 from music_downloader.engine.order import FetchOrder, Progress
 from music_downloader.engine.release import index as release_index
+from music_downloader.engine.release import tree
 from music_downloader.engine.release.ledger import LEDGER
 from music_downloader.engine.release.store import Store
 from music_downloader.engine.release.update import roll_back, update
@@ -150,3 +152,15 @@ async def test_what_fails_later_is_given_up_for_the_version_before(
     assert "json.py was added" in health.yt_dlp(store.folder.parent, "stable").detail
     with pytest.raises(EngineUpdateError, match="nothing to go back from"):
         roll_back(store)
+
+
+def test_a_wheel_whose_bytes_are_changed_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    wheel = tmp_path / "yt_dlp-2099.1.2-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("yt_dlp/__init__.py", "import this\n" * 1000)
+    begins = len(zipfile.ZipFile(wheel).infolist()[0].FileHeader())
+    content = bytearray(wheel.read_bytes())
+    content[begins] = 0xFF  # no block of DEFLATE begins so
+    wheel.write_bytes(content)
+    with pytest.raises(EngineUpdateError, match="damaged"):
+        tree.unpack(wheel, tmp_path)

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -21,6 +22,8 @@ _MOST_FILES: Final = 10_000
 _MOST_BYTES: Final = 200 * 1024**2
 _MOST_METADATA: Final = 4 * 1024**2
 _PIECE: Final = 1024 * 1024
+# What zipfile raises for what is cut off, changed, or packed in a way that it doesn't know.
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 _PINNED_HELPER = re.compile(r"(?mi)^Requires-Dist: yt-dlp-ejs *\(?==([0-9][0-9a-z.]{0,30})\)?[ ;\r]*")
 
@@ -34,7 +37,7 @@ def unpack(wheel: Path, into: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             _unpack(archive, into)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGED as error:
         raise EngineUpdateError("What the package index sent is no wheel, or a damaged one.") from error
 
 
@@ -70,7 +73,7 @@ def pinned_helper(wheel: Path) -> str | None:
                 return None
             with archive.open(name) as file:
                 said = file.read(_MOST_METADATA).decode("utf-8", "replace")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGED as error:
         raise EngineUpdateError("What the package index sent is no wheel, or a damaged one.") from error
     found = _PINNED_HELPER.search(said)
     return found[1] if found else None
