@@ -4,7 +4,6 @@ import asyncio
 import hmac
 import math
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -14,6 +13,7 @@ from sqlalchemy.pool import QueuePool
 
 from music_downloader import version
 from music_downloader.dependencies import ReadingDep, SettingsDep
+from music_downloader.engine.release.store import Store
 from music_downloader.errors import ErrorCode, InvalidMetricsTokenError
 from music_downloader.jobs import QUEUES
 from music_downloader.metrics import MEDIA_TYPE, Told, exposition
@@ -59,7 +59,8 @@ async def get_metrics(
     """Read what is true over all processes off the database; without it, tell what this process knows."""
     figures = await measurement.read(request.state.sessionmaker)
     told = Told()
-    _tell_of_here(told, request.state.database, reading)
+    yt_dlp = await asyncio.to_thread(Store(settings.data_directory).version)
+    _tell_of_here(told, request.state.database, reading, yt_dlp=yt_dlp)
     told.gauge("database_up", "Whether the database has answered", [((), figures is not None)])
     free = await health.free_space(settings.output_directory)
     told.gauge("library_free_bytes", "Bytes free where the library is", [] if free is None else [((), free)])
@@ -70,8 +71,8 @@ async def get_metrics(
     return Response(content, media_type=MEDIA_TYPE)
 
 
-def _tell_of_here(told: Told, database: AsyncEngine, reading: Reading) -> None:
-    versions = [version(), _version_of("yt-dlp")]
+def _tell_of_here(told: Told, database: AsyncEngine, reading: Reading, *, yt_dlp: str) -> None:
+    versions = [version(), yt_dlp]
     told.gauge("build_info", "What runs here", [(versions, 1)], labels=("version", "yt_dlp"))
     pool = cast("QueuePool", database.pool)
     pools = {"writing": (pool.checkedout(), pool.size()), "reading": reading.used}
@@ -118,10 +119,3 @@ def _ended(figures: Figures) -> Iterator[tuple[tuple[str, str], float]]:
         yield (status.value, ""), figures.get((status.value, ""), 0)
     for code in ErrorCode:
         yield (DownloadStatus.FAILED.value, code.value), figures.get((measurement.FAILED, code.value), 0)
-
-
-def _version_of(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from music_downloader.engine import ffmpeg
 from music_downloader.engine.release.store import Store
-from music_downloader.engine.release.version import built_in, released
+from music_downloader.engine.release.version import released
 from music_downloader.library import presence
 from music_downloader.library.presence import Look
 from music_downloader.service import recognition, reconciliation
@@ -215,7 +215,7 @@ def yt_dlp(data_directory: Path, updates: str) -> Check:
     """Name the version that fetches, where it comes from and its age; yt-dlp itself is never imported."""
     store = Store(data_directory)
     entry, ledger = store.in_use(), store.ledger()
-    version = entry.version if entry else built_in()
+    version = store.version()
     if not version:
         return Check(status=Condition.UNHEALTHY, detail="not installed; reinstall the service")
     day = released(version)

@@ -91,6 +91,11 @@ class Store:
         ledger = self.ledger()
         return next((e for e in (ledger.current, ledger.previous) if self.usable(e, ledger)), None)
 
+    def version(self) -> str:
+        """Return the version in use, which came with the service or later; empty where there is none."""
+        entry = self.in_use()
+        return entry.version if entry else built_in()
+
     def choose(self) -> Installed | None:
         """Return the newest version that is whole; a damaged one is given up, as the log and health tell."""
         ledger = self.ledger()

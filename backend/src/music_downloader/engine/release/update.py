@@ -67,7 +67,7 @@ async def _update(
     nightly: bool,
     by_itself: bool,
 ) -> Updated:
-    in_use = await asyncio.to_thread(lambda: entry.version if (entry := store.in_use()) else built_in())
+    in_use = await asyncio.to_thread(store.version)
     if version is not None and order(version) <= order(built_in()):
         raise EngineUpdateError(
             f"{version} isn't newer than {built_in()}, which came with the service and is the oldest it uses."
@@ -156,5 +156,4 @@ def roll_back(store: Store) -> str:
         )
     except OSError as error:
         raise EngineUpdateError(f"{store.folder} can't be written to: {error.strerror}.") from error
-    left = store.in_use()
-    return left.version if left else built_in()
+    return store.version()
