@@ -22,7 +22,7 @@ from tests.source import Source
 from music_downloader.app import create_app
 from music_downloader.auth import password
 from music_downloader.config.settings import Settings
-from music_downloader.engine import spawner
+from music_downloader.engine import forkserver
 from music_downloader.migration import upgrade
 from music_downloader.model.database import connect
 from music_downloader.postgres import embedded_postgres
@@ -154,7 +154,7 @@ async def serve(
     make_settings: Callable[..., Settings], warm: Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Serve]:
     """Start a service on a free port; any number of them, over the test's one database."""
-    monkeypatch.setattr(spawner, "start_server", warm.start_server)
+    monkeypatch.setattr(forkserver, "start_server", warm.start_server)
     async with AsyncExitStack() as stack:
 
         async def start(**changed: Any) -> Service:

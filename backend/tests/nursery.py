@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from music_downloader.engine import containment, sandbox, spawner
+from music_downloader.engine import containment, forkserver, sandbox
 
 _MAX_MESSAGE = 64 * 1024
 _ANSWERS_WITHIN = 60.0
@@ -57,11 +57,11 @@ class Nursery:
         self._socket: socket.socket | None = None
 
     def start_server(self, descriptor: int, home: Path) -> Forked:
-        """Do as `spawner.start_server` does."""
+        """Do as `forkserver.start_server` does."""
         if self._socket is None:
             self._start()
         assert self._socket is not None
-        socket.send_fds(self._socket, [json.dumps(spawner.environment(home)).encode()], [descriptor])
+        socket.send_fds(self._socket, [json.dumps(forkserver.environment(home)).encode()], [descriptor])
         return Forked(json.loads(self._socket.recv(_MAX_MESSAGE)))
 
     def close(self) -> None:

@@ -12,11 +12,12 @@ from music_downloader.engine import convert, cookies, faults, loudness, pictures
 from music_downloader.engine.containment import Limits
 from music_downloader.engine.convert import Converted
 from music_downloader.engine.events import OnEntries, Told
+from music_downloader.engine.forkserver import Child
 from music_downloader.engine.loudness import Loudness
 from music_downloader.engine.order import Fetched, FetchOrder, Listed, PictureOrder, Progress
 from music_downloader.engine.release.probation import Probation
 from music_downloader.engine.release.store import Releases
-from music_downloader.engine.spawner import Child, Spawner
+from music_downloader.engine.spawner import Spawner
 from music_downloader.engine.watch import Watch, WatchRules
 from music_downloader.errors import DownloadFailedError
 
