@@ -28,7 +28,7 @@ from music_downloader.library.filing import publish
 from music_downloader.migration import upgrade
 from music_downloader.model import Track
 from music_downloader.postgres import EmbeddedPostgres
-from music_downloader.service import download
+from music_downloader.service import claim
 from music_downloader.task import custody, finish, publishing, upkeep
 from music_downloader.task.state import WorkerState
 from music_downloader.worker import run_worker
@@ -189,7 +189,7 @@ async def test_nobody_is_taken_for_dead_while_the_database_has_only_just_been_st
     alice = await service.sign_in()
     number = await submit(alice, "https://music.example/song.mp3")
     async with sessions.begin() as session:
-        assert await download.claim(session, download_id=number, places=2)
+        assert await claim.take(session, download_id=number, places=2)
         await session.execute(text("DELETE FROM procrastinate_jobs"))
     running = asyncio.create_task(run_worker(service.settings))
     try:

@@ -10,7 +10,8 @@ from tests.following import ended, submit
 from tests.source import Source
 from tests.worker.slowly import Slowly
 
-from music_downloader.service import download, host, orphanage
+from music_downloader.service import claim, host, orphanage
+from music_downloader.service.claim import Claim
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -37,9 +38,9 @@ async def test_the_number_is_a_setting(serve: Serve, source: Source) -> None:
     assert 2 < slowly.most <= 4
 
 
-async def _claim(sessions: Sessions, number: int) -> download.Claim | None:
+async def _claim(sessions: Sessions, number: int) -> Claim | None:
     async with sessions.begin() as session:
-        return await download.claim(session, download_id=number, places=2)
+        return await claim.take(session, download_id=number, places=2)
 
 
 async def _queued(sessions: Sessions) -> list[int]:
@@ -127,7 +128,7 @@ async def test_two_that_come_and_go_at_once_never_forget_a_third(
             await session.execute(text("DELETE FROM procrastinate_jobs"))
         held = [claimed for claimed in [await _claim(sessions, n) for n in numbers[:2]] if claimed]
 
-        async def leave(claimed: download.Claim) -> None:
+        async def leave(claimed: Claim) -> None:
             async with sessions.begin() as session:
                 await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
 

@@ -21,8 +21,9 @@ from music_downloader.errors import LostClaimError
 from music_downloader.library.filing import publish, staging_directory
 from music_downloader.library.presence import make_library
 from music_downloader.model import Download, FilingIntent, Track
-from music_downloader.service import download, intent
-from music_downloader.service.download import Claim, Landed
+from music_downloader.service import claim, download, intent
+from music_downloader.service.claim import Claim
+from music_downloader.service.download import Landed
 from music_downloader.task import publishing
 from music_downloader.task.cookies import CookieKey
 from music_downloader.task.publishing import Finished, publish_track
@@ -55,7 +56,7 @@ class Bench:
     async def claim(self, name: str) -> Claim:
         number = await submit(self.alice, f"https://music.example/{name}")
         async with self.sessions.begin() as session:
-            claimed = await download.claim(session, download_id=number, places=99)
+            claimed = await claim.take(session, download_id=number, places=99)
         assert claimed is not None
         return claimed
 
@@ -124,7 +125,7 @@ async def test_the_next_attempt_adopts_the_file_or_the_upkeep_removes_it(bench: 
     await _crash_behind_the_rename(bench, claimed, bench.finish(claimed, cover=COVER))
     await bench.die(claimed)
     async with bench.sessions.begin() as session:
-        again = await download.claim(session, download_id=claimed.download_id, places=99)
+        again = await claim.take(session, download_id=claimed.download_id, places=99)
     assert again is not None
     landed = await publish_track(bench.state, again, bench.finish(again, cover=COVER))
     await bench.clear_up()
@@ -138,7 +139,7 @@ async def test_other_bytes_of_the_next_attempt_leave_none_of_the_first(bench: Be
     await _crash_behind_the_rename(bench, claimed, bench.finish(claimed))
     await bench.die(claimed)
     async with bench.sessions.begin() as session:
-        again = await download.claim(session, download_id=claimed.download_id, places=99)
+        again = await claim.take(session, download_id=claimed.download_id, places=99)
     assert again is not None
     landed = await publish_track(bench.state, again, bench.finish(again, body=b"remastered"))
     await bench.clear_up()

@@ -22,8 +22,9 @@ from music_downloader.config.settings import Settings
 from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.library.filing import STAGING
 from music_downloader.model import AuditLog, Download, DownloadKind, DownloadStatus, RevokedToken, Track, User
-from music_downloader.service import cleanup, download, orphanage
-from music_downloader.service.download import Claim, Landed, backoff
+from music_downloader.service import claim, cleanup, download, orphanage
+from music_downloader.service.claim import Claim
+from music_downloader.service.download import Landed, backoff
 from music_downloader.task.download import staging_name
 from music_downloader.worker import run_worker
 
@@ -33,7 +34,7 @@ SONG = "https://music.example/song.mp3"
 
 async def _claim(sessions: Sessions, download_id: int) -> Claim | None:
     async with sessions.begin() as session:
-        return await download.claim(session, download_id=download_id, places=2)
+        return await claim.take(session, download_id=download_id, places=2)
 
 
 async def _status(sessions: Sessions, download_id: int) -> DownloadStatus:
@@ -80,7 +81,7 @@ async def test_a_worker_that_was_thought_dead_changes_nothing(service: Service, 
     assert (current.attempt, current.fence > stale.fence) == (stale.attempt, True)
     broken = DownloadFailedError(ErrorCode.TIMEOUT, "Too slow.")
     async with sessions.begin() as session:
-        assert not await download.hold(session, stale)
+        assert not await claim.hold(session, stale)
         assert not await download.complete(session, stale, await _landed(session))
         assert await download.fail(session, stale, broken, retry_delay=1) is None
         assert not await download.hand_back(session, stale)
@@ -147,9 +148,9 @@ async def test_a_stop_while_a_fault_is_being_written_down_costs_no_attempt(
 async def test_a_claim_whose_commit_is_not_answered_costs_nothing_whether_or_not_it_was_made(
     service: Service, source: Source, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, *, is_made: bool
 ) -> None:
-    claim, calls = download.claim, 0
+    take, calls = claim.take, 0
 
-    async def claim_and_hear_nothing(session: AsyncSession, **asked: Any) -> Claim | None:
+    async def take_and_hear_nothing(session: AsyncSession, **asked: Any) -> Claim | None:
         nonlocal calls
         calls += 1
         if calls == 1:
@@ -164,9 +165,9 @@ async def test_a_claim_whose_commit_is_not_answered_costs_nothing_whether_or_not
                 raise psycopg.OperationalError("server closed the connection unexpectedly")
 
             connection.commit = cut_off
-        return await claim(session, **asked)
+        return await take(session, **asked)
 
-    monkeypatch.setattr(download, "claim", claim_and_hear_nothing)
+    monkeypatch.setattr(claim, "take", take_and_hear_nothing)
     alice = await service.sign_in()
     number = await submit(alice, source.file("/song.mp3", media.make("mp3")))
     running = asyncio.create_task(run_worker(service.settings))

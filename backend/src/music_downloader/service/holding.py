@@ -13,7 +13,7 @@ from music_downloader.errors import DownloadFailedError
 from music_downloader.jobs import enqueue_download, enqueue_tracks
 from music_downloader.model import Download, DownloadStatus
 from music_downloader.service import audit, download
-from music_downloader.service.download import Claim
+from music_downloader.service.claim import Claim
 
 _MOST_AT_ONCE = 500
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import undefer
 from music_downloader.jobs import RUN_DOWNLOAD, enqueue_download
 from music_downloader.model import ACTIVE, Download, DownloadStatus
 from music_downloader.service import collection, download, host
-from music_downloader.service.download import Claim
+from music_downloader.service.claim import Claim
 
 _MOST_AT_ONCE = 1000
 _ORPHANED = f"""

@@ -7,8 +7,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
-from music_downloader.service import download
-from music_downloader.service.download import Claim
+from music_downloader.service import claim
+from music_downloader.service.claim import Claim
 
 _RELEASE = text(
     "DELETE FROM procrastinate_jobs WHERE task_name = :task AND status = 'doing' AND worker_id = :worker"
@@ -28,7 +28,7 @@ _ADD = text(
 
 async def take_over(session: AsyncSession, claimed: Claim, *, worker_id: int) -> bool:
     """Tie an attempt that is under way to this heartbeat; False when it is no longer the current one."""
-    if not await download.hold(session, claimed):
+    if not await claim.hold(session, claimed):
         return False
     values = {"task": RUN_DOWNLOAD, "download": claimed.download_id}
     await session.execute(_DROP, values)

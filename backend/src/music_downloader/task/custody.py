@@ -16,7 +16,7 @@ from procrastinate.worker import Worker
 
 from music_downloader.errors import LostQueueError
 from music_downloader.service import health, tenure
-from music_downloader.service.download import Claim
+from music_downloader.service.claim import Claim
 from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task.state import WorkerState
 

@@ -20,8 +20,8 @@ from music_downloader.library.filing import STAGING, remove_staging
 from music_downloader.library.staging import give_free, staging_for_attempt
 from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.model.database import is_away
-from music_downloader.service import download, holding, host
-from music_downloader.service.download import Claim
+from music_downloader.service import claim, download, holding, host
+from music_downloader.service.claim import Claim
 from music_downloader.task import custody, owned
 from music_downloader.task.cover import find_cover
 from music_downloader.task.describe import thumbnails
@@ -94,7 +94,7 @@ async def _claim(state: WorkerState, download_id: int) -> Claim | None:
         claimed = None
         try:
             async with state.sessionmaker.begin() as session:
-                claimed = await download.claim(
+                claimed = await claim.take(
                     session, download_id=download_id, places=state.settings.max_per_host
                 )
         except SQLAlchemyError as error:
@@ -122,7 +122,7 @@ async def _is_begun(state: WorkerState, place: FetchPlace) -> bool:
 
 async def _put_back(state: WorkerState, download_id: int) -> None:
     async with state.sessionmaker.begin() as session:
-        await download.put_back(session, download_id=download_id)
+        await claim.put_back(session, download_id=download_id)
 
 
 async def _is_free(state: WorkerState, download_id: int) -> bool:
@@ -131,7 +131,7 @@ async def _is_free(state: WorkerState, download_id: int) -> bool:
     if earlier is None:
         return True
     async with state.sessionmaker() as session:
-        if await download.still_held(session, [earlier.claimed]):
+        if await claim.still_held(session, [earlier.claimed]):
             return False
     if not earlier.work.cancelling():
         earlier.work.cancel()
@@ -167,7 +167,7 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
 
 
 async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch: Stopwatch) -> None:
-    if not claimed.is_certain and not await persist(state, partial(download.confirm, claimed=claimed)):
+    if not claimed.is_certain and not await persist(state, partial(claim.confirm, claimed=claimed)):
         raise LostClaimError
     landed = await owned.complete_from_library(state, claimed)
     if landed is not None:

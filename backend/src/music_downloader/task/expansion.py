@@ -12,10 +12,10 @@ from music_downloader.engine.source import SourceInfo
 from music_downloader.errors import BusyListingError, DownloadFailedError, ErrorCode, LostClaimError
 from music_downloader.library.lists import ListSense, read_list
 from music_downloader.model import Download, Outcome
-from music_downloader.service import audit, collection, download, host
+from music_downloader.service import audit, claim, collection, host
 from music_downloader.service.audit import Action
+from music_downloader.service.claim import Claim
 from music_downloader.service.collection import NewTrack
-from music_downloader.service.download import Claim
 from music_downloader.service.submission import host_of
 from music_downloader.task.describe import source_facts
 from music_downloader.task.persistence import persist
@@ -119,7 +119,7 @@ class Expansion:
         """Return the locked row that the tracks belong to; LostClaimError when the attempt has been ended."""
         claimed = self._claimed
         row = await collection.lock(session, claimed.parent_id or claimed.download_id)
-        if row is None or not await download.hold(session, claimed):
+        if row is None or not await claim.hold(session, claimed):
             raise LostClaimError
         return row
 

@@ -16,7 +16,7 @@ from music_downloader.engine.order import Fetched, FetchOrder, Item, Listed, Pro
 from music_downloader.engine.run import OnEntries
 from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.service import cookies, download
-from music_downloader.service.download import Claim
+from music_downloader.service.claim import Claim
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import WorkerState
 from music_downloader.task.stopwatch import Stopwatch

@@ -14,7 +14,8 @@ from music_downloader.library.loudness import gain
 from music_downloader.library.names import relative_path
 from music_downloader.library.tags import TrackTags, write_tags
 from music_downloader.service import collection
-from music_downloader.service.download import Claim, Landed
+from music_downloader.service.claim import Claim
+from music_downloader.service.download import Landed
 from music_downloader.task import owned
 from music_downloader.task.describe import album_of, describe_fetched, read_source_tags
 from music_downloader.task.fetch import Reporter

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from music_downloader.engine.source import SourceInfo
 from music_downloader.errors import LostClaimError
 from music_downloader.model import Track
-from music_downloader.service import download, library
-from music_downloader.service.download import Claim, Landed
+from music_downloader.service import claim, download, library
+from music_downloader.service.claim import Claim
+from music_downloader.service.download import Landed
 from music_downloader.task.describe import NO_SITE, said_of
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import WorkerState
@@ -60,7 +61,7 @@ async def complete_from_library(state: WorkerState, claimed: Claim) -> Landed | 
         )
         if not tracks:
             return None
-        if not await download.hold(session, claimed):
+        if not await claim.hold(session, claimed):
             raise LostClaimError
         landed = await first_there(session, state, tracks)
         if landed is not None:

@@ -19,8 +19,9 @@ from music_downloader.jobs import MEASURE, MEASURE_AFTER_SECONDS, enqueue
 from music_downloader.library.covers import place_cover
 from music_downloader.library.filing import is_filed, publish
 from music_downloader.model import Track
-from music_downloader.service import download, intent, library, measurement
-from music_downloader.service.download import Claim, Landed
+from music_downloader.service import claim, download, intent, library, measurement
+from music_downloader.service.claim import Claim
+from music_downloader.service.download import Landed
 from music_downloader.task import owned
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import WorkerState
@@ -105,7 +106,7 @@ async def _publish(state: WorkerState, claimed: Claim, finished: Finished, said:
     moved: list[PurePosixPath] = []
 
     async def publish_once(session: AsyncSession) -> Landed:
-        if not await download.hold(session, claimed):
+        if not await claim.hold(session, claimed):
             raise LostClaimError
         await library.take_turn(session, source=source, source_id=source_id)
         await intent.take_turn(session, sha256=finished.sha256)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
-from music_downloader.service.download import Claim
+from music_downloader.service.claim import Claim
 from music_downloader.task.cookies import CookieKey
 from music_downloader.task.cover import Covers
 from music_downloader.task.storage import Storage

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from music_downloader.service import download
+from music_downloader.service import claim
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
@@ -22,7 +22,7 @@ async def watch_claims(state: WorkerState) -> None:
             continue
         try:
             async with state.sessionmaker() as session:
-                held = await download.still_held(session, [one.claimed for one in running])
+                held = await claim.still_held(session, [one.claimed for one in running])
         except (SQLAlchemyError, OSError) as error:
             log.debug("watch.failed", error=type(error).__name__)
             continue
