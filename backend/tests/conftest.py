@@ -1,6 +1,8 @@
 """Real parts for every test: an embedded PostgreSQL, the service on a real port, a real source of music."""
 
 import asyncio
+import os
+import shutil
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,6 +17,7 @@ import pytest
 import uvicorn
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from tests.databases import Databases
 from tests.door import Door
 from tests.nursery import Nursery, nursery
 from tests.source import Source
@@ -31,13 +34,16 @@ from music_downloader.serving.server import configuration
 SECRET_KEY = "a key that is only for tests and long enough"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the system's certificates take long to read
 _START_SECONDS = 30
+_ROOM = 4 * 1024**3  # bytes, for the databases of all processes that test
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """A server of our own, with a migrated database that each test's own is copied from."""
     with (
-        tempfile.TemporaryDirectory(prefix="nas-music-tests-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(
+            prefix="nas-music-tests-", dir=_in_memory(), ignore_cleanup_errors=True
+        ) as folder,
         embedded_postgres(Path(folder), fsync=False) as url,
     ):
         with psycopg.connect(url, autocommit=True) as connection:
@@ -46,25 +52,36 @@ def postgres() -> Iterator[str]:
         yield url
 
 
+def _in_memory() -> str | None:
+    """Return a folder that no disk makes wait, where there is one with room; a busy disk can stall."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    if not memory.is_dir() or not os.access(memory, os.W_OK):
+        return None
+    return str(memory) if shutil.disk_usage(memory).free >= _ROOM else None
+
+
 @pytest.fixture
 def empty_database_url(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of the test's own without any table."""
-    yield from _database(postgres, f"empty_{abs(hash(request.node.nodeid))}", template="template0")
+    name = f"empty_{abs(hash(request.node.nodeid))}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "template0"')
+        try:
+            yield make_url(postgres).set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: str) -> Databases:
+    return Databases(postgres, template="template")
 
 
 @pytest.fixture
-def database_url(postgres: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """A migrated database of the test's own."""
-    yield from _database(postgres, f"test_{abs(hash(request.node.nodeid))}", template="template")
-
-
-def _database(server: str, name: str, *, template: str) -> Iterator[str]:
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        try:
-            yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
