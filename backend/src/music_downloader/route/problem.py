@@ -175,10 +175,16 @@ async def on_database(_request: Request, error: Exception) -> JSONResponse:
     cut_off = isinstance(error, DBAPIError) and error.connection_invalidated
     if not (isinstance(error, _DATABASE_AWAY) or missing_table or cut_off):
         raise error
-    log.warning("database.unavailable", error=type(error).__name__)
+    log.warning("database.unavailable", error=type(error).__name__, reason=_first_line(error))
     if isinstance(error, QueryCanceled):
         return problem(503, "That takes too long; narrow it down, or try again shortly.")
     return problem(503, "The database can't be reached right now; try again shortly.")
+
+
+def _first_line(error: Exception) -> str:
+    """Return what the driver says; what follows its first line may be the statement."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return str(said).partition("\n")[0]
 
 
 def install(app: FastAPI) -> None:
