@@ -11,7 +11,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,23 @@ import engine_update
 import feeds
 import gauges
 import long_history
+import pressure
 import races
+import report
 import rig
 
-SECTIONS = ("passthrough", "mp3", "source", "collection", "latency", "memory", "egress", "history", "update")
+SECTIONS = (
+    *("passthrough", "mp3", "source", "collection", "slots", "latency", "beside", "queue"),
+    *("memory", "egress", "history", "update"),
+)
 SLOW = {"delay": 0.15, "rate": 1_500_000.0}
-MIB = 1024**2
 # What the service is held to: ratios of wall times, milliseconds, and MiB.
 MOST_OF_YT_DLP, MOST_OF_BARE, MOST_OF_BARE_MP3 = 0.12, 2.0, 1.08
-MOST_OF_ONE_CALL, MOST_GROWTH = 0.8, 1.10
 ANSWER_P99, START_P50, START_P99 = 25.0, 15.0, 50.0
 LEAST_OF_PAGE_1, LEAST_OF_LAST_PAGE = 0.6, 0.5
 MOST_OF_DIRECT, MORE_FOR_SMALL, PROXY = 6.0, 10.0, 25.0
 IDLE, TWO_RUNNING = 250, 400
+MOST_OF_IDLE, HEALTH = 2.0, 1000.0
 
 
 def main() -> int:
@@ -45,7 +49,7 @@ def main() -> int:
         with rig.temporary_folder() as folder:
             bench = Bench(folder, options)
             for section in options.only:
-                _tell(f"{section} ...")
+                report.tell(f"{section} ...")
                 results[section] = bench.sections[section]()
     except rig.RigError as error:
         print(f"\nbench: {error}", file=sys.stderr)
@@ -73,7 +77,10 @@ class Bench:
             "mp3": self.mp3,
             "source": self.source,
             "collection": self.collection,
+            "slots": self.slots,
             "latency": self.latency,
+            "beside": self.beside,
+            "queue": self.queue,
             "memory": self.memory,
             "egress": self.egress,
             "history": self.history,
@@ -90,10 +97,10 @@ class Bench:
             ours, bare, peer = races.ours(service, "best"), races.bare_copy(), races.yt_dlp()
             one = [races.yt_dlp(at_once=1)] if self._options.thorough else []
             self._race([ours, peer, bare, *one], source, names)
-        _table("passthrough: MP3 stays as it is", [ours, peer, bare, *one], reference=bare)
-        _target("time over yt-dlp -x", ours.wall / peer.wall, MOST_OF_YT_DLP)
-        _target("time over the bare work", ours.wall / bare.wall, MOST_OF_BARE)
-        return _figures([ours, peer, bare, *one])
+        report.table("passthrough: MP3 stays as it is", [ours, peer, bare, *one], reference=bare)
+        report.target("time over yt-dlp -x", ours.wall / peer.wall, MOST_OF_YT_DLP)
+        report.target("time over the bare work", ours.wall / bare.wall, MOST_OF_BARE)
+        return report.figures([ours, peer, bare, *one])
 
     def mp3(self) -> dict[str, Any]:
         """Turn AAC into MP3."""
@@ -105,9 +112,9 @@ class Bench:
             ours, bare = races.ours(service, "mp3"), races.bare_mp3()
             peer = races.yt_dlp("--audio-format", "mp3", "--audio-quality", "0")
             self._race([ours, bare, peer], source, names)
-        _table("mp3: AAC becomes MP3 V0", [ours, peer, bare], reference=bare)
-        _target("time over the bare work", ours.wall / bare.wall, MOST_OF_BARE_MP3)
-        return _figures([ours, peer, bare])
+        report.table("mp3: AAC becomes MP3 V0", [ours, peer, bare], reference=bare)
+        report.target("time over the bare work", ours.wall / bare.wall, MOST_OF_BARE_MP3)
+        return report.figures([ours, peer, bare])
 
     def source(self) -> dict[str, Any]:
         """Only fetch: the floor that the source itself sets."""
@@ -115,8 +122,8 @@ class Bench:
         with rig.source(media, **self._pace) as source:
             alone = races.bare_fetch()
             self._race([alone], source, names)
-        _table("source: fetching and nothing else", [alone], reference=alone)
-        return _figures([alone])
+        report.table("source: fetching and nothing else", [alone], reference=alone)
+        return report.figures([alone])
 
     def collection(self) -> dict[str, Any]:
         """Take a feed with all it holds."""
@@ -129,10 +136,10 @@ class Bench:
             ours = feeds.Ours(warm=warm, items=items, rounds=rounds)
             us, peer = ours.contender, feeds.yt_dlp(items=items)
             races.run([us, peer], [feed], self._folder, rounds=rounds)
-        _table(f"collection: a feed with {items} tracks", [us, peer], reference=peer)
+        report.table(f"collection: a feed with {items} tracks", [us, peer], reference=peer)
         memory = feeds.memory(us)
-        _say_collection(us, peer, memory, ours.background)
-        figures = _figures([us, peer])
+        report.say_collection(us, peer, memory, ours.background)
+        figures = report.figures([us, peer])
         for contender in (us, peer):
             figures[contender.name]["first"] = feeds.first(contender)
         background = asdict(ours.background) if ours.background else None
@@ -147,12 +154,42 @@ class Bench:
             rig.service(self._folder / "latency", max_active_per_user=500) as service,
         ):
             found = gauges.latency(service, source, number=self._options.submissions)
-        print(f"\nlatency, {self._options.submissions} submissions, ms      median      p99    worst")
-        for name, spread in found.items():
-            print(f"  {name:<38}{spread['p50']:8.1f} {spread['p99']:8.1f} {spread['worst']:8.1f}")
-        _target("answer p99, ms", found["answer"]["p99"], ANSWER_P99)
-        _target("start median, ms", found["start"]["p50"], START_P50)
-        _target("start p99, ms", found["start"]["p99"], START_P99)
+        report.spreads(f"latency, {self._options.submissions} submissions, ms", found)
+        report.target("answer p99, ms", found["answer"]["p99"], ANSWER_P99)
+        report.target("start median, ms", found["start"]["p50"], START_P50)
+        report.target("start p99, ms", found["start"]["p99"], START_P99)
+        return found
+
+    def slots(self) -> dict[str, Any]:
+        """Fetch with more and more slots."""
+        media, names = self._tracks(".mp3")
+        with rig.source(media, **self._pace) as source:
+            found = pressure.slots(self._folder, source, names, rounds=self._options.rounds)
+        one = found[pressure.SLOTS[0]]
+        print(f"\nslots: {len(names)} tracks                    seconds   of one slot's")
+        for number, ours in found.items():
+            print(f"  {number:<38}{ours.wall:9.2f}{ours.wall / one.wall:9.2f}")
+        return {str(number): report.figures([ours]) for number, ours in found.items()}
+
+    def beside(self) -> dict[str, Any]:
+        """Look at the history while tracks are fetched and encoded."""
+        media, names = self._tracks(".m4a")
+        with rig.source(media, **self._pace) as source:
+            found = pressure.beside(self._folder, source, names, seconds=20)
+        report.spreads("beside: GET /api/downloads, and /health, ms", found)
+        report.target("p99 over the idle one", found["busy"]["p99"] / found["idle"]["p99"], MOST_OF_IDLE)
+        report.target("/health at worst, ms", found["health, busy"]["worst"], HEALTH)
+        return found
+
+    def queue(self) -> dict[str, Any]:
+        """Submit ten thousand URLs, and see how fast they leave the queue with nothing to fetch."""
+        number = self._options.urls
+        found: dict[str, Any] = {}
+        for slots in pressure.SLOTS[1::2]:
+            found[str(slots)] = pressure.queue(self._folder / f"queue-{slots}", number=number, slots=slots)
+        print(f"\nqueue: {number} URLs              accepted a second   ended a second")
+        for slots, rates in found.items():
+            print(f"  {slots + ' slots':<38}{rates['accepted']:12.0f}{rates['ended']:17.0f}")
         return found
 
     def memory(self) -> dict[str, Any]:
@@ -166,13 +203,13 @@ class Bench:
         ):
             found: dict[str, Any] = gauges.memory(service, source, slow, names)
         for moment, look in found.items():
-            print(f"\nmemory, {moment}: {look['total'] / MIB:.0f} MiB (PSS)")
-            for name, sizes in _by_name(look["processes"]).items():
+            print(f"\nmemory, {moment}: {look['total'] / report.MIB:.0f} MiB (PSS)")
+            for name, sizes in report.by_name(look["processes"]).items():
                 several = f"   ({len(sizes)} of them)" if len(sizes) > 1 else ""
-                print(f"  {name:<50}{sum(sizes) / MIB:8.1f}{several}")
-        totals = [look["total"] / MIB for look in found.values()]
-        _target("idle, MiB", max(totals[:-1]), IDLE)
-        _target("two running, MiB", totals[-1], TWO_RUNNING)
+                print(f"  {name:<50}{sum(sizes) / report.MIB:8.1f}{several}")
+        totals = [look["total"] / report.MIB for look in found.values()]
+        report.target("idle, MiB", max(totals[:-1]), IDLE)
+        report.target("two running, MiB", totals[-1], TWO_RUNNING)
         return found
 
     def egress(self) -> dict[str, Any]:
@@ -185,9 +222,9 @@ class Bench:
         for name in ("direct", "proxied"):
             wall, cpu, small = (statistics.median(found[name][kind]) for kind in ("walls", "cpus", "small"))
             print(f"  {name:<38}{wall:9.3f}{cpu:9.3f}{small:12.2f}")
-        _target("CPU over a direct fetch", found["cpu_ratio"], MOST_OF_DIRECT)
-        _target("more for a small file, ms", found["more_for_small"], MORE_FOR_SMALL)
-        _target("the proxy's memory, MiB", found["pss"] / MIB, PROXY)
+        report.target("CPU over a direct fetch", found["cpu_ratio"], MOST_OF_DIRECT)
+        report.target("more for a small file, ms", found["more_for_small"], MORE_FOR_SMALL)
+        report.target("the proxy's memory, MiB", found["pss"] / report.MIB, PROXY)
         print(f"  time over a direct fetch: {found['wall_ratio']:.2f}")
         return found
 
@@ -198,7 +235,7 @@ class Bench:
         with rig.source(media, rate=rate) as source:
             found = engine_update.run(self._folder / "update", source, names)
         print(f"\nupdate: {', '.join(f'{what} {value}' for what, value in found.items())}")
-        _target("downloads that failed", found["failed"], 0)
+        report.target("downloads that failed", found["failed"], 0)
         return found
 
     def history(self) -> dict[str, Any]:
@@ -220,8 +257,10 @@ class Bench:
         for name, race in found["races"].items():
             said = f"{race.ours:.0f} answers a second, the bare route {race.bare:.0f}"
             print(f"  {name:<38}{said}: {race.ratio:.2f}")
-        _least("page 1 over the bare route", found["races"]["page 1"].ratio, LEAST_OF_PAGE_1)
-        _least("the last page over the bare route", found["races"]["the last page"].ratio, LEAST_OF_LAST_PAGE)
+        report.least("page 1 over the bare route", found["races"]["page 1"].ratio, LEAST_OF_PAGE_1)
+        report.least(
+            "the last page over the bare route", found["races"]["the last page"].ratio, LEAST_OF_LAST_PAGE
+        )
         return {**found, "races": {name: asdict(race) for name, race in found["races"].items()}}
 
     def _tracks(self, suffix: str, *, number: int | None = None) -> tuple[Path, list[str]]:
@@ -231,7 +270,7 @@ class Bench:
         if media.exists():
             return media, sorted(path.name for path in media.glob(f"*{suffix}"))
         seconds = self._options.seconds
-        _tell(f"   making {number} tracks of {seconds} s ({suffix})")
+        report.tell(f"   making {number} tracks of {seconds} s ({suffix})")
         return media, races.make_tracks(media, suffix=suffix, number=number, seconds=seconds)
 
     def _race(self, contenders: Sequence[races.Contender], source: str, names: Sequence[str]) -> None:
@@ -251,6 +290,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--items", type=int, default=200, help="how many tracks the collection has")
     parser.add_argument("--submissions", type=int, default=200, help="how many for latency")
+    parser.add_argument("--urls", type=int, default=10_000, help="how many are queued")
     parser.add_argument("--rows", type=int, default=1_000_000, help="how long the history is")
     parser.add_argument("--only", type=_sections, default=SECTIONS, help=",".join(SECTIONS))
     parser.add_argument("--slow", action="store_true", help="a source of 150 ms and 1.5 MB/s a connection")
@@ -272,73 +312,6 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_at_the_start": os.getloadavg()[0],
     }
-
-
-def _by_name(sizes: Sequence[tuple[str, int]]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for name, size in sizes:
-        found.setdefault(name, []).append(size)
-    return found
-
-
-def _figures(contenders: Sequence[races.Contender]) -> dict[str, Any]:
-    return {
-        contender.name: {
-            "wall": contender.wall,
-            "cpu": contender.cpu,
-            "laps": [{"wall": lap.wall, "cpu": dict(lap.cpu)} for lap in contender.laps],
-        }
-        for contender in contenders
-    }
-
-
-def _table(title: str, contenders: Sequence[races.Contender], *, reference: races.Contender) -> None:
-    print(f"\n{title:<40}  seconds    ratio    CPU s")
-    for contender in contenders:
-        cpu = contender.cpu
-        parts = _parts(cpu) if len(cpu) > 1 else ""
-        print(
-            f"  {contender.name:<38}{contender.wall:9.2f}{contender.wall / reference.wall:9.2f}"
-            f"{sum(cpu.values()):9.2f}   {parts}".rstrip()
-        )
-
-
-def _parts(cpu: Mapping[str, float]) -> str:
-    return ", ".join(f"{part} {used:.2f}" for part, used in sorted(cpu.items()))
-
-
-def _say_collection(
-    ours: races.Contender,
-    peer: races.Contender,
-    memory: Mapping[str, float],
-    background: feeds.Background | None,
-) -> None:
-    for contender in (ours, peer):
-        print(f"  {contender.name:<30}first file after {feeds.first(contender):6.2f} s")
-    for moment, size in memory.items():
-        print(f"  memory, {moment:<30}{size / MIB:9.1f} MiB")
-    if background is not None:
-        used = sum(background.cpu.values())
-        print(
-            f"  gains behind the scenes: {background.wall:.1f} s, CPU s {used:.2f}   {_parts(background.cpu)}"
-        )
-        print(f"  memory, {'gains written':<30}{background.memory / MIB:9.1f} MiB")
-    _target("time over one call of yt-dlp -x", ours.wall / peer.wall, MOST_OF_ONE_CALL)
-    under_way = [size for moment, size in memory.items() if moment != feeds.COMPLETED]
-    if len(under_way) > 1:
-        _target("memory over that at the first look", max(under_way) / under_way[0], MOST_GROWTH)
-
-
-def _target(what: str, value: float, most: float) -> None:
-    print(f"  -> {what}: {value:.3g}, at most {most:g}: {'met' if value <= most else 'MISSED'}")
-
-
-def _least(what: str, value: float, least: float) -> None:
-    print(f"  -> {what}: {value:.3g}, at least {least:g}: {'met' if value >= least else 'MISSED'}")
-
-
-def _tell(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

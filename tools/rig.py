@@ -111,7 +111,8 @@ def service(folder: Path, **settings: object) -> Iterator[Service]:
         running(command, cwd=folder, env=environment(folder, **chosen), stdout=out, stderr=out) as process,
     ):
         address = _address(log, process)
-        _await_worker(address, log, process)
+        if settings.get("embedded_worker", True):
+            _await_worker(address, log, process)
         try:
             yield Service(address=address, pid=process.pid, library=folder / "library")
         except RigError as error:
