@@ -27,6 +27,9 @@ RECONCILE = "music:reconcile"
 # Nobody waits for a gain, and who looks at a file that has just come finds it unchanged for a moment.
 MEASURE_AFTER_SECONDS = 5.0
 
+# A worker writes its heartbeat every few seconds; one that has been silent this long is taken for dead.
+SILENT_AFTER_SECONDS = 15
+
 # A person who asks for one track needn't wait until somebody's thousand are through.
 _SUBMITTED, _OF_A_LIST = 10, 0
 

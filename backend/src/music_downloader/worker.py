@@ -12,9 +12,8 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from music_downloader.config.settings import Settings
 from music_downloader.engine.release.store import Store
 from music_downloader.engine.run import Engine
-from music_downloader.jobs import DOWNLOADS, QUIET, UPKEEP
+from music_downloader.jobs import DOWNLOADS, QUIET, SILENT_AFTER_SECONDS, UPKEEP
 from music_downloader.model.database import connect
-from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task import custody, download, finish, freshness, reconcile, upkeep
 from music_downloader.task.connector import Connector, pool
 from music_downloader.task.cookies import CookieKey

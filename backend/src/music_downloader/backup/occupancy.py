@@ -8,7 +8,7 @@ from psycopg import sql
 
 from music_downloader.backup import tables
 from music_downloader.errors import DatabaseInUseError
-from music_downloader.service.health import SILENT_AFTER_SECONDS
+from music_downloader.jobs import SILENT_AFTER_SECONDS
 
 # Made by the service itself, at each start or by and by; nobody would miss them.
 _SAYS_NOTHING = {"library_mark", "throttles", "counted_blocks", "counted_changes", "measurements"}

@@ -163,6 +163,14 @@ def _legacy_ipv4(name: str) -> IPv4Address:
         raise UrlRefusedError("This URL's host or port is malformed.") from error
 
 
+def host_of(url: str) -> str:
+    """Return the host that a URL names, as politeness counts it."""
+    try:
+        return (urlsplit(url).hostname or "")[:255]
+    except ValueError:
+        return ""
+
+
 def host_name(host: str) -> str:
     """Return the host as DNS knows it: decoded, IDNA-encoded, lower case, without the root's dot.
 

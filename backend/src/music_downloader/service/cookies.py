@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.sealing import seal, unseal
-from music_downloader.egress.policy import host_name
+from music_downloader.egress.policy import host_name, host_of
 from music_downloader.engine.cookies import Cookie, CookieFile, dump, load, read_cookies
 from music_downloader.errors import (
     CookiesNotFoundError,
@@ -24,7 +24,6 @@ from music_downloader.errors import (
 from music_downloader.model import SiteCookies, User
 from music_downloader.service import audit
 from music_downloader.service.audit import Action, Origin
-from music_downloader.service.submission import host_of
 
 MAX_SITES: Final = 20
 _PURPOSE: Final = "cookies"

@@ -18,12 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from music_downloader.engine import ffmpeg
 from music_downloader.engine.release.store import Store
 from music_downloader.engine.release.version import released
+from music_downloader.jobs import SILENT_AFTER_SECONDS
 from music_downloader.library import presence
 from music_downloader.library.presence import Look
 from music_downloader.service import recognition, reconciliation
 
-# A worker writes its heartbeat every few seconds; one that has been silent this long is taken for dead.
-SILENT_AFTER_SECONDS = 15
 STALE_DAYS = 60  # sites change by the week
 _PATIENCE_SECONDS = 4
 _DATABASE_SECONDS = 1.5  # it needs no disk to answer

@@ -7,8 +7,8 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from music_downloader.jobs import SILENT_AFTER_SECONDS
 from music_downloader.model import measurements
-from music_downloader.service.health import SILENT_AFTER_SECONDS
 
 REFUSED_ADDRESSES = "refused_addresses"
 FILED_BYTES = "filed_bytes"

@@ -1,13 +1,11 @@
 """Accepting a URL: the row, its audit entry and its job, all or none."""
 
-from urllib.parse import urlsplit
-
 from sqlalchemy import BigInteger, Integer, String, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
-from music_downloader.egress.policy import EgressPolicy
+from music_downloader.egress.policy import EgressPolicy, host_of
 from music_downloader.errors import TooManyActiveError, UrlRefusedError
 from music_downloader.jobs import enqueue_download
 from music_downloader.model import ACTIVE, Download, Outcome, User
@@ -151,11 +149,3 @@ async def take_turn(session: AsyncSession, *, owner: User) -> None:
 async def count_unfinished(session: AsyncSession, *, owner: User) -> int:
     """Count a user's submissions that haven't ended; a collection is one. To be asked in one's turn."""
     return await session.scalar(_UNFINISHED, {"owner": owner.id}) or 0
-
-
-def host_of(url: str) -> str:
-    """Return the host that a URL names, as politeness counts it."""
-    try:
-        return (urlsplit(url).hostname or "")[:255]
-    except ValueError:
-        return ""

@@ -15,9 +15,9 @@ from procrastinate.middleware import AsyncCallNext
 from procrastinate.worker import Worker
 
 from music_downloader.errors import LostQueueError
+from music_downloader.jobs import SILENT_AFTER_SECONDS
 from music_downloader.service import health, tenure
 from music_downloader.service.claim import Claim
-from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from music_downloader.egress.policy import host_of
 from music_downloader.engine.order import Entry, Listed
 from music_downloader.engine.source import SourceInfo
 from music_downloader.errors import BusyListingError, DownloadFailedError, ErrorCode, LostClaimError
@@ -16,7 +17,6 @@ from music_downloader.service import audit, claim, collection, host
 from music_downloader.service.audit import Action
 from music_downloader.service.claim import Claim
 from music_downloader.service.collection import NewTrack
-from music_downloader.service.submission import host_of
 from music_downloader.task.describe import source_facts
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import FetchPlace, WorkerState

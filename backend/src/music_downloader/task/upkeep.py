@@ -11,7 +11,15 @@ from procrastinate.jobs import Status
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from music_downloader.jobs import CLEAN_UP, FOLD, RECONCILE, RESCUE, RUN_DOWNLOAD, UPKEEP
+from music_downloader.jobs import (
+    CLEAN_UP,
+    FOLD,
+    RECONCILE,
+    RESCUE,
+    RUN_DOWNLOAD,
+    SILENT_AFTER_SECONDS,
+    UPKEEP,
+)
 from music_downloader.library.filing import STAGING, remove_staging, staging_left_since
 from music_downloader.library.presence import read_marker
 from music_downloader.library.staging import staged_downloads
@@ -25,7 +33,6 @@ from music_downloader.service import (
     orphanage,
     throttle,
 )
-from music_downloader.service.health import SILENT_AFTER_SECONDS
 from music_downloader.task import custody
 from music_downloader.task.state import WorkerState
 from music_downloader.task.withdrawal import withdraw
