@@ -1,7 +1,6 @@
 """NAS Music Downloader: URLs in, a well-kept music library out."""
 
 from functools import cache
-from importlib import metadata
 
 NAME = "nas-music-downloader"
 
@@ -9,4 +8,6 @@ NAME = "nas-music-downloader"
 @cache
 def version() -> str:
     """Return the installed version; there is one place for it, the package's own metadata."""
+    from importlib import metadata  # noqa: PLC0415 - slow, and every process of the engine comes by here
+
     return metadata.version(NAME)

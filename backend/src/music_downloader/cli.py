@@ -1,4 +1,7 @@
-"""The command `nas-music`."""
+"""The command `nas-music`: what can be asked of it. Each command loads what it needs when it is called.
+
+To load everything takes seconds on a NAS, and `--help` needs none of it.
+"""
 
 import signal
 import sys
@@ -6,27 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy.exc import OperationalError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader import version
-from music_downloader.command.backup import backup, restore
-from music_downloader.command.doctor import doctor
 from music_downloader.command.engine import engine
-from music_downloader.command.installation import installation
-from music_downloader.command.library import adopt, verify
-from music_downloader.command.transaction import in_transaction
 from music_downloader.command.user import users
-from music_downloader.config.logging import configure_logging
-from music_downloader.config.safety import check_folders
-from music_downloader.config.secret import signing_key
-from music_downloader.config.settings import load_settings
-from music_downloader.engine.containment import die_with_parent
 from music_downloader.errors import MusicDownloaderError
-from music_downloader.service import cleanup as cleanup_service
-from music_downloader.service import counting, throttle
 
-_RECOUNT_SECONDS = 1800.0
 _NO_SUCH_TABLE = "42P01"
 
 cli = typer.Typer(
@@ -46,13 +34,21 @@ def main() -> None:
         cli()
     except MusicDownloaderError as error:
         sys.exit(_say(error.detail))
-    except OperationalError as error:
-        reason = " ".join(str(error.orig).split())[:300]
-        sys.exit(_say(f"The database can't be reached: {reason}"))
-    except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", "") != _NO_SUCH_TABLE:
-            raise
-        sys.exit(_say("The database has no tables yet; run: nas-music migrate"))
+    except Exception as error:
+        if sentence := _about_the_database(error):
+            sys.exit(_say(sentence))
+        raise
+
+
+def _about_the_database(error: Exception) -> str | None:
+    """Return what a person is told of a fault of the database's; None where it is another."""
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    if isinstance(error, OperationalError):
+        return f"The database can't be reached: {' '.join(str(error.orig).split())[:300]}"
+    if isinstance(error, ProgrammingError) and getattr(error.orig, "sqlstate", "") == _NO_SUCH_TABLE:
+        return "The database has no tables yet; run: nas-music migrate"
+    return None
 
 
 def _say(sentence: str) -> int:
@@ -82,38 +78,41 @@ def serve(
     with_parent: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve the API, and with EMBEDDED_WORKER the worker too."""
-    from music_downloader.command.running import serve_web  # noqa: PLC0415 - slow, and only needed here
+    from music_downloader.command.settings import checked_settings
 
     if with_parent:
+        from music_downloader.engine.containment import die_with_parent
+
         die_with_parent(signal.SIGTERM)
     here = Path.cwd()
     proposed: dict[str, Any] = (
         {"output_directory": here / "downloads", "data_directory": here / ".data"} if standalone else {}
     )
-    settings = load_settings(proposed)
-    configure_logging(level=settings.least_level, log_format=settings.log_format)
-    check_folders(settings)
-    signing_key(settings)  # a bad one is told before anything is started
+    settings = checked_settings(proposed, signs=True)
+    from music_downloader.command.web import serve_web
+
     serve_web(settings, standalone=standalone)
 
 
 @cli.command()
 def worker() -> None:
     """Run a worker on its own; as many as you like, on as many machines."""
-    from music_downloader.command.running import work_on  # noqa: PLC0415 - the same
+    from music_downloader.command.settings import checked_settings
 
-    settings = load_settings()
-    configure_logging(level=settings.least_level, log_format=settings.log_format)
-    check_folders(settings)
+    settings = checked_settings()
+    from music_downloader.command.working import work_on
+
     work_on(settings)
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database to the shape this version needs; safe to run at any time, and twice at once."""
-    from music_downloader.migration import upgrade  # noqa: PLC0415 - the same
+    from music_downloader.command.installation import installation
 
     with installation() as settings:
+        from music_downloader.migration import upgrade
+
         changed = upgrade(settings.sqlalchemy_url)
     typer.echo("The database has been brought up to date." if changed else "The database is up to date.")
 
@@ -124,19 +123,76 @@ def cleanup(
     recount: Annotated[bool, typer.Option(help="Count all lists anew as well, from their rows.")] = False,
 ) -> None:
     """Remove expired tokens and counts, as the worker does every quarter of an hour."""
+    from music_downloader.command import cleaning
+
     if recount:
-        in_transaction(counting.recount, patience=_RECOUNT_SECONDS)
+        cleaning.recount()
         typer.echo("Counted every list anew.")
-
-    async def remove(session: AsyncSession) -> int:
-        await throttle.remove_expired(session)
-        return await cleanup_service.remove_expired_tokens(session)
-
-    typer.echo(f"Removed {in_transaction(remove)} expired tokens.")
+    typer.echo(f"Removed {cleaning.remove_expired()} expired tokens.")
 
 
-cli.command()(doctor)
-cli.command()(verify)
-cli.command()(backup)
-cli.command()(restore)
-cli.command()(adopt)
+@cli.command()
+def doctor() -> None:
+    """Look at everything that the service needs; exit code 1 when something doesn't work."""
+    from music_downloader.command.doctor import examine
+
+    examine()
+
+
+@cli.command()
+def verify() -> None:
+    """Read every file of the library and compare it with what was filed; exit code 1 when one differs.
+
+    Nothing is changed. It runs at the lowest priority, so that music goes on playing meanwhile.
+    """
+    from music_downloader.command import library
+
+    library.verify()
+
+
+@cli.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to write it; - for standard output")],
+    *,
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Put the key that signs tokens into it, which is a secret.")
+    ] = False,
+) -> None:
+    """Write all that the database knows into one file, as of one moment, while the service goes on.
+
+    The music itself isn't in it: back the library up as you do other files.
+    """
+    from music_downloader.command import backup
+
+    backup.backup(file, with_key=with_key)
+
+
+@cli.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What nas-music backup has written")],
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Give up what is in the database now; asks first.")
+    ] = False,
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Take the key out of the backup, too.")
+    ] = False,
+) -> None:
+    """Put a backup into a database that nobody is using; everything is there afterwards, or nothing changed.
+
+    Everybody has to log in again.
+    """
+    from music_downloader.command import backup
+
+    backup.restore(file, replace=replace, with_key=with_key)
+
+
+@cli.command()
+def adopt() -> None:
+    """Take the folder at OUTPUT_DIRECTORY for the library, although it isn't the one that was there before.
+
+    For when the music has been moved or given up on purpose. Nothing in it is changed.
+    """
+    from music_downloader.command import library
+
+    library.adopt()

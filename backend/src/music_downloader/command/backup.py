@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO
 
 import typer
 
@@ -26,17 +26,8 @@ _KEY_LIMIT = 4096
 _CONSENT = "replace"
 
 
-def backup(
-    file: Annotated[Path, typer.Argument(help="Where to write it; - for standard output")],
-    *,
-    with_key: Annotated[
-        bool, typer.Option("--with-key", help="Put the key that signs tokens into it, which is a secret.")
-    ] = False,
-) -> None:
-    """Write all that the database knows into one file, as of one moment, while the service goes on.
-
-    The music itself isn't in it: back the library up as you do other files.
-    """
+def backup(file: Path, *, with_key: bool = False) -> None:
+    """Write a backup to `file`, or to standard output for `-`; with the key only on request."""
     with installation() as settings, _ended_in_order(), _target(file) as target:
         key = signing_key(settings) if with_key else None
         manifest = dump(settings.sqlalchemy_url, target, key=key)
@@ -44,20 +35,8 @@ def backup(
     typer.echo(f"Backed up {_summary(manifest)}{key_too}. The music itself isn't in it.", err=file == _PIPE)
 
 
-def restore(
-    file: Annotated[Path, typer.Argument(help="What nas-music backup has written")],
-    *,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Give up what is in the database now; asks first.")
-    ] = False,
-    with_key: Annotated[
-        bool, typer.Option("--with-key", help="Take the key out of the backup, too.")
-    ] = False,
-) -> None:
-    """Put a backup into a database that nobody is using; everything is there afterwards, or nothing changed.
-
-    Everybody has to log in again.
-    """
+def restore(file: Path, *, replace: bool = False, with_key: bool = False) -> None:
+    """Put a backup into the database; `replace` gives up what is there now, once a person has agreed."""
     with installation() as settings, Archive.open(file) as archive:
         refuse_newer(archive.manifest)
         archive.check()

@@ -23,10 +23,7 @@ _CHUNK = 1024 * 1024
 
 
 def verify() -> None:
-    """Read every file of the library and compare it with what was filed; exit code 1 when one differs.
-
-    Nothing is changed. It runs at the lowest priority, so that music goes on playing meanwhile.
-    """
+    """Compare every file with what was filed, at the lowest priority; exit code 1 when one differs."""
     step_back()
     with installation() as settings:
         differing, total = asyncio.run(_verify(settings))
@@ -39,10 +36,7 @@ def verify() -> None:
 
 
 def adopt() -> None:
-    """Take the folder at OUTPUT_DIRECTORY for the library, although it isn't the one that was there before.
-
-    For when the music has been moved or given up on purpose. Nothing in it is changed.
-    """
+    """Take the folder at OUTPUT_DIRECTORY for the library, whatever was there before."""
 
     async def take(session: AsyncSession, settings: Settings) -> None:
         await recognition.recognise(session, settings.output_directory, force=True)

@@ -1,19 +1,9 @@
 """`nas-music user …`: accounts, from the machine itself. Each change is audited."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated
 
 import typer
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from music_downloader.auth import account
-from music_downloader.command.transaction import in_transaction
-from music_downloader.model import User
-from music_downloader.schema.user import new_password, registration
-from music_downloader.service import people
-from music_downloader.service.audit import Action
 
 users = typer.Typer(help="Accounts.", no_args_is_help=True)
 
@@ -32,31 +22,18 @@ def create_user(
     password: NewPassword,
 ) -> None:
     """Make an account; the password is asked for, or taken from NAS_MUSIC_PASSWORD."""
-    wanted = registration(username=username, email=email, password=password)
+    from music_downloader.command import accounts
 
-    async def create(session: AsyncSession) -> int:
-        user = await account.create(
-            session,
-            username=wanted.username,
-            email=wanted.email,
-            password=wanted.password,
-            is_admin=admin,
-            action=Action.CREATE_USER,
-        )
-        return user.id
-
-    user_id = in_transaction(create)
+    user_id = accounts.create(username=username, email=email, password=password, is_admin=admin)
     typer.echo(f"Made {'the administrator' if admin else 'the user'} {username} with id {user_id}.")
 
 
 @users.command("list")
 def list_users() -> None:
     """List every account."""
+    from music_downloader.command import accounts
 
-    async def read(session: AsyncSession) -> Sequence[User]:
-        return (await session.scalars(select(User).order_by(User.id))).all()
-
-    for user in in_transaction(read):
+    for user in accounts.everybody():
         role = "administrator" if user.is_admin else "user"
         state = "active" if user.is_active else "deactivated"
         seen = f"{user.last_login.astimezone(UTC):%Y-%m-%d %H:%M}" if user.last_login else "never"
@@ -90,22 +67,12 @@ def deactivate(name: Name) -> None:
 @users.command("reset-password")
 def reset_password(name: Name, *, password: NewPassword) -> None:
     """Set a new password and end every session; it is asked for, or taken from NAS_MUSIC_PASSWORD."""
-    wanted = new_password(password)
+    from music_downloader.command import accounts
 
-    async def reset(session: AsyncSession) -> str:
-        user = await people.find(session, name)
-        await account.reset_password(session, user, new=wanted, now=datetime.now(UTC))
-        return user.username
-
-    typer.echo(f"{in_transaction(reset)} has a new password, and every session has ended.")
+    typer.echo(f"{accounts.reset_password(name, password)} has a new password, and every session has ended.")
 
 
 def _change(name: str, *, is_active: bool | None = None, is_admin: bool | None = None) -> str:
-    async def change(session: AsyncSession) -> str:
-        user = await people.find(session, name)
-        changed = await people.change(
-            session, user_id=user.id, by=None, is_active=is_active, is_admin=is_admin, now=datetime.now(UTC)
-        )
-        return changed.username
+    from music_downloader.command import accounts
 
-    return in_transaction(change)
+    return accounts.change(name, is_active=is_active, is_admin=is_admin)

@@ -1,5 +1,5 @@
 """`nas-music doctor`."""
 
-from music_downloader.command.doctor.examination import doctor
+from music_downloader.command.doctor.examination import examine
 
-__all__ = ["doctor"]
+__all__ = ["examine"]

@@ -23,8 +23,8 @@ _WORDS = {
 }
 
 
-def doctor() -> None:
-    """Look at everything that the service needs; exit code 1 when something doesn't work."""
+def examine() -> None:
+    """Look at everything, and tell; exit code 1 when something doesn't work."""
     # Now, as long as there is one thread only.
     lacking = [reason for reason in (landlock.missing(), seccomp.why_not()) if reason]
     with installation() as settings:

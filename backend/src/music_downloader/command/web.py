@@ -1,27 +1,21 @@
-"""The commands that run until they are told to stop: the web, and a worker on its own."""
+"""`nas-music serve`: the web, until it is told to stop."""
 
 import asyncio
-import gc
 import math
 import signal
-from collections.abc import Coroutine
-from typing import Any
 
 import structlog
 import typer
 import uvicorn
-import uvloop
 from pydantic import SecretStr
 
 from music_downloader import version
 from music_downloader.app import create_app
+from music_downloader.command.loop import run
 from music_downloader.config.settings import Settings
 from music_downloader.errors import MusicDownloaderError
-from music_downloader.migration import upgrade_when_reachable
 from music_downloader.postgres import EmbeddedPostgres
 from music_downloader.serving.server import configuration
-from music_downloader.stopping import stopping
-from music_downloader.worker import run_worker
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,24 +40,15 @@ _BANNER = """
 def serve_web(settings: Settings, *, standalone: bool) -> None:
     """Serve until told to stop; `standalone` with a PostgreSQL of our own, unless the settings name one."""
     if not standalone or settings.names_a_database:
-        _run(_serve(settings, postgres=None, banner=standalone))
+        run(_serve(settings, postgres=None, banner=standalone))
         return
     postgres = EmbeddedPostgres(settings.data_directory)
     postgres.start()
     try:
         own = settings.model_copy(update={"database_url": SecretStr(postgres.url)})
-        _run(_serve(own, postgres=postgres, banner=True))
+        run(_serve(own, postgres=postgres, banner=True))
     finally:
         postgres.stop()
-
-
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    """Run on uvloop, which answers sooner than the standard library's loop."""
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main)
-    finally:
-        gc.freeze()  # or the interpreter looks through all that was loaded once more, for seconds on a NAS
 
 
 async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banner: bool) -> None:
@@ -119,21 +104,3 @@ async def _keep_running(postgres: EmbeddedPostgres) -> None:
                 postgres.start()
             except MusicDownloaderError as error:
                 log.error("postgres.not_started", reason=error.detail)  # noqa: TRY400 - it says it all
-
-
-def work_on(settings: Settings) -> None:
-    """Run a worker until told to stop."""
-    _run(_work(settings))
-
-
-async def _work(settings: Settings) -> None:
-    stop = asyncio.Event()
-    with stopping(stop.set):
-        migrating = asyncio.create_task(upgrade_when_reachable(settings.sqlalchemy_url))
-        asked = asyncio.create_task(stop.wait())
-        await asyncio.wait({migrating, asked}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        if migrating.done():
-            await migrating
-            await run_worker(settings, stop=stop)
-        migrating.cancel()
