@@ -26,13 +26,21 @@ class Index:
         self._root = root
         self._add("yt_dlp_ejs", Path(yt_dlp_ejs.__file__).parent, "0.8.0", {}, "")
 
-    def offer(self, version: str, *, lie: str | None = None, **changed: str) -> str:
-        """Offer a yt-dlp; `changed` are its modules' new contents. Returns its hash."""
+    def wheels(self) -> list[Path]:
+        """List the files of all that is offered."""
+        return sorted(self._root.rglob("*.whl"))
+
+    def offer(self, version: str, *, lie: str | None = None, helped: bool = True, **changed: str) -> str:
+        """Offer a yt-dlp, which asks for yt-dlp-ejs unless not `helped`. Returns its hash.
+
+        `changed` are its modules' new contents, `lie` is another hash to tell of.
+        """
         said = f"__version__ = {version!r}\nVARIANT = CHANNEL = ORIGIN = UPDATE_HINT = 'pip'\n"
         said += f"RELEASE_GIT_HEAD = ''\n_pkg_version = {version!r}\n"
         pinned = "Provides-Extra: default\nRequires-Dist: yt-dlp-ejs==0.8.0; extra == 'default'\n"
+        more = pinned if helped else ""
         modules = {"version.py": said, **{f"{name}.py": text for name, text in changed.items()}}
-        return self._add("yt_dlp", Path(yt_dlp.__file__).parent, version, modules, pinned, lie)
+        return self._add("yt_dlp", Path(yt_dlp.__file__).parent, version, modules, more, lie)
 
     def _add(
         self, name: str, tree: Path, version: str, modules: dict[str, str], more: str, lie: str | None = None
