@@ -1,7 +1,8 @@
 """Fork servers that are warm from the start, for tests that aren't about how one starts.
 
-A fork server imports yt-dlp and compiles its patterns, which takes a second of computing. A nursery does that
-once for each test process, and each worker's fork server is forked from it. Run as a program, this is the
+A fork server imports yt-dlp and compiles its patterns, which takes a second of computing, and each of its
+children another one for a page. A nursery does that once for each test process, and each worker's fork server
+is forked from it. Run as a program, this is the
 nursery: `python -I nursery.py FD`, where FD is one end of a SOCK_SEQPACKET pair. It is asked with a JSON
 object, the new server's environment, and the socket that is to be served; it answers with a pid.
 """
@@ -95,6 +96,8 @@ def _serve(asked: socket.socket) -> None:
 
     downloader = Downloader()
     downloader.warm_up()
+    with suppress(Exception):  # imports all that looks for players in pages, which each child did anew
+        downloader.extract_info("data:text/html,<title>rehearsal</title>")
     sandbox.prepare()
     gc.collect()
     gc.freeze()

@@ -4,10 +4,12 @@ from ipaddress import ip_network
 import pytest
 import pytest_asyncio
 from tests.egress.canary import Canary, lying
+from tests.nursery import Nursery
 from tests.source import Source
 
 from music_downloader.egress.gate import Gate
 from music_downloader.egress.policy import EgressPolicy
+from music_downloader.engine import forkserver
 from music_downloader.engine.run import Engine
 
 # The source of a test is at 127.0.0.1, and may be reached; everything else of this machine may not.
@@ -33,10 +35,20 @@ def canary() -> Iterator[Canary]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
-async def engine() -> AsyncIterator[Engine]:
+async def engine(warm: Nursery) -> AsyncIterator[Engine]:
     """An engine whose proxy resolves a few names to addresses that nobody may reach."""
-    async with Engine(gate=Gate(lying(NAMES))) as engine:
-        yield engine
+    engine = Engine(gate=Gate(lying(NAMES)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(forkserver, "start_server", warm.start_server)
+        await engine.start()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+def quick(warm: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an engine of the test's own start with a warm fork server."""
+    monkeypatch.setattr(forkserver, "start_server", warm.start_server)
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

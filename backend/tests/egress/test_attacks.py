@@ -208,6 +208,7 @@ def other_addresses(port: int) -> Iterator[list[Canary]]:
         yield canaries
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("later", ["127.0.0.2", "::1", "::ffff:127.0.0.2", "10.0.0.1", "169.254.169.254"])
 async def test_a_name_that_is_bound_anew_leads_nowhere(source: Source, tmp_path: Path, later: str) -> None:
     source.file("/a.mp3", media.make("mp3"))
@@ -222,6 +223,7 @@ async def test_a_name_that_is_bound_anew_leads_nowhere(source: Source, tmp_path:
     assert [request.path for request in source.requests] == ["/page"]
 
 
+@pytest.mark.usefixtures("quick")
 async def test_of_several_addresses_only_the_permitted_are_tried(tmp_path: Path, source: Source) -> None:
     source.file("/a.mp3", media.make("mp3"))
     mixed = {"mixed.test": [["127.0.0.2", "::1", "127.0.0.1"]]}
