@@ -19,6 +19,7 @@ from typing import Self
 import httpx
 import psutil
 import pytest
+from tests.cli import warm
 
 BIN = Path(sys.prefix) / "bin"
 NAS_MUSIC = BIN / "nas-music"
@@ -30,9 +31,14 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def nas_music(
-    *arguments: str | bytes, folder: Path, within: float = 60, **settings: str
+    *arguments: str | bytes, folder: Path, within: float = 60, cold: bool = False, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end in `folder`, with these settings and no others."""
+    """Run a command to its end in `folder`, with these settings and no others.
+
+    Once for each command, a test starts it `cold`, as a person does; others have what it imports already.
+    """
+    if not cold:
+        return warm.run(arguments, folder=folder, environment=environment(**settings), within=within)
     return subprocess.run(
         [NAS_MUSIC, *arguments],
         cwd=folder,

@@ -88,7 +88,7 @@ async def test_a_live_service_is_backed_up_and_goes_on_from_there(
     assert [path.name for path in tmp_path.glob("*kept.zip*")] == ["kept.zip"]  # noqa: ASYNC240
 
     restored = await asyncio.to_thread(
-        nas_music, "restore", "kept.zip", folder=tmp_path, DATABASE_URL=empty_database_url
+        nas_music, "restore", "kept.zip", folder=tmp_path, cold=True, DATABASE_URL=empty_database_url
     )
     assert (restored.returncode, restored.stderr) == (0, "")
     # What is committed together is there together, and nothing of what came later.

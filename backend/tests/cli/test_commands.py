@@ -70,19 +70,19 @@ def assert_one_sentence(ran: Ran, *, about: str) -> None:
 
 
 def test_it_tells_its_version(run: Run) -> None:
-    ran = run("--version")
+    ran = run("--version", cold=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{version()}\n", "")
 
 
 def test_help_names_every_command(run: Run) -> None:
-    ran = run("--help")
+    ran = run("--help", cold=True)
     assert ran.returncode == 0
     for command in ("serve", "worker", "migrate", "user", "cleanup", "doctor"):
         assert command in ran.stdout
 
 
 def test_migrate_twice_does_it_once(run: Run, empty_database_url: str) -> None:
-    first = run("migrate", DATABASE_URL=empty_database_url)
+    first = run("migrate", cold=True, DATABASE_URL=empty_database_url)
     second = run("migrate", DATABASE_URL=empty_database_url)
     assert (first.returncode, first.stdout) == (0, "The database has been brought up to date.\n")
     assert (second.returncode, second.stdout) == (0, "The database is up to date.\n")
@@ -102,7 +102,7 @@ def test_cleanup_removes_what_is_expired_for_good_and_nothing_that_could_still_p
         "INSERT INTO throttles (key, count, ends_at) VALUES"
         " ('over', 9, now() - interval '1 s'), ('not over', 9, now() + interval '1 minute') RETURNING key"
     )
-    first, second = run("cleanup"), run("cleanup")
+    first, second = run("cleanup", cold=True), run("cleanup")
     assert (first.returncode, first.stdout) == (0, "Removed 2 expired tokens.\n")
     assert (second.returncode, second.stdout) == (0, "Removed 0 expired tokens.\n")
     left = rows("SELECT jti FROM token_blacklist ORDER BY expires_at")
@@ -113,7 +113,7 @@ def test_cleanup_removes_what_is_expired_for_good_and_nothing_that_could_still_p
 def test_an_administrator_is_made_from_the_command_line_and_audited(
     run: Run, rows: Callable[[str], list[tuple[Any, ...]]]
 ) -> None:
-    ran = run(*CREATE, "--admin", NAS_MUSIC_PASSWORD=PASSWORD)
+    ran = run(*CREATE, "--admin", cold=True, NAS_MUSIC_PASSWORD=PASSWORD)
     assert (ran.returncode, ran.stdout) == (0, "Made the administrator alice with id 1.\n")
     assert PASSWORD not in ran.stdout + ran.stderr
     [(is_admin, is_active, password_hash)] = rows("SELECT is_admin, is_active, password_hash FROM users")
@@ -162,7 +162,7 @@ def test_doctor_is_content_when_everything_works(
 ) -> None:
     (tmp_path / "library").mkdir()
     rows("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() + interval '1 hour') RETURNING id")
-    ran = run("doctor")
+    ran = run("doctor", cold=True)
     assert ran.returncode == 0, ran.stdout
     found = _findings(ran)
     assert {"database", "tables", "clock", "notify", "queue", "storage", "ffmpeg", "egress"} < set(found)
@@ -203,7 +203,7 @@ def test_verify_reads_each_file_and_says_what_differs_and_adopt_takes_another_fo
     run: Run, rows: Callable[[str], list[tuple[Any, ...]]], tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
-    assert run("adopt").returncode == 0
+    assert run("adopt", cold=True).returncode == 0
     for name, content in {"same": b"music", "larger": b"more music", "rotten": b"musiK"}.items():
         (library / name).write_bytes(content)
     rows(
@@ -211,7 +211,7 @@ def test_verify_reads_each_file_and_says_what_differs_and_adopt_takes_another_fo
         " SELECT name, encode(sha256('music'), 'hex'), 5, 'mp3', '{}'"
         " FROM unnest(ARRAY['same', 'larger', 'rotten', 'gone']) name RETURNING id"
     )
-    ran = run("verify")
+    ran = run("verify", cold=True)
     assert ran.returncode == 1, ran.stderr
     words = [line.split()[:2] for line in ran.stdout.splitlines()[:-1]]
     assert words == [["changed", "larger:"], ["changed", "rotten:"], ["missing", "gone:"]]
@@ -259,6 +259,6 @@ def test_a_database_without_tables_is_one_sentence_with_the_way_out(
 def test_a_bad_setting_is_one_sentence_and_nothing_is_started(
     run: Run, tmp_path: Path, command: tuple[str, ...], settings: dict[str, str], about: str
 ) -> None:
-    ran = run(*command, **settings)
+    ran = run(*command, cold=True, **settings)
     assert_one_sentence(ran, about=about)
     assert not (tmp_path / ".data").exists()

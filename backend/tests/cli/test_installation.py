@@ -15,6 +15,7 @@ def test_commands_work_on_the_database_that_make_run_keeps(tmp_path: Path) -> No
         made = nas_music(
             *("user", "create", "root", "root@example.org", "--admin"),
             folder=tmp_path,
+            cold=True,
             NAS_MUSIC_PASSWORD=PASSWORD,
         )
         assert (made.returncode, made.stderr) == (0, "")

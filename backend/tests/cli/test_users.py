@@ -36,7 +36,7 @@ def ask(database_url: str) -> Ask:
 
 
 def test_everybody_is_listed_with_role_and_state(run: Run) -> None:
-    ran = run("list")
+    ran = run("list", cold=True)
     assert ran.returncode == 0, ran.stderr
     assert [line.split() for line in ran.stdout.splitlines()] == [
         ["1", "Alice", "user", "active", "never", "alice@example.org"],
