@@ -101,19 +101,22 @@ def escaped(directory: Path, *, at_the_end: bool) -> int:
 
 
 async def test_a_home_of_a_thousand_folders_deep_is_removed_and_the_next_fetch_works(
-    engine: Engine, source: Source, order: Callable[..., FetchOrder]
+    source: Source, order: Callable[..., FetchOrder]
 ) -> None:
     url = source.dripping("/slow.mp3", media.make("mp3"), announced=10_000_000)
-    running = Running(engine, order(url))
-    await running.child()
-    (home,) = Path(psutil.Process(engine.template_pid).environ()["HOME"]).glob("home-*")
-    deep(home)
-    before = engine.template_pid
-    running.task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running.task
-    assert not home.exists()
-    assert engine.template_pid == before
+    async with Engine() as engine:
+        running = Running(engine, order(url))
+        await running.child()
+        (home,) = Path(psutil.Process(engine.template_pid).environ()["HOME"]).glob("home-*")
+        deep(home)
+        before = engine.template_pid
+        running.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running.task
+        assert not home.exists()
+        assert engine.template_pid == before
+        following = Running(engine, order(source.file("/song.mp3", media.make("mp3"))))
+        assert (await following.task).path.exists()
 
 
 def deep(top: Path) -> None:
