@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 from sqlalchemy.engine import make_url
 from tests.cli.running import Started
 from tests.conftest import SECRET_KEY
@@ -18,6 +18,7 @@ from tests.source import Source
 
 Visit = Callable[..., Awaitable[Visitor]]
 _DATABASE = "page"
+expect.set_options(timeout=15_000)  # four tests at once share what processors there are
 _SETTINGS = {
     "LOG_LEVEL": "info",  # so that it says where it runs
     "SECRET_KEY": SECRET_KEY,

@@ -119,6 +119,9 @@ async def test_administrators_see_everything_share_their_role_and_keep_somebody_
     await page.get_by_role("link", name="Audit log").click()
     await page.get_by_label("Action").select_option("user.deactivate")
     await expect(page.get_by_role("row").filter(has_text="Account deactivated")).to_have_count(1)
+    await page.reload()  # the address remembers what was chosen
+    await expect(page.get_by_label("Action")).to_have_value("user.deactivate")
+    await expect(page.get_by_role("row").filter(has_text="Account deactivated")).to_have_count(1)
     await page.get_by_role("link", name="All downloads").click()
     refused: list[str] = []
     page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)

@@ -1,13 +1,14 @@
 import { NativeSelect, TextInput } from '@mantine/core'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { useState } from 'react'
 import { type AuditEntry, ask, client } from '../api/client'
 import { RowsSkeleton } from '../download/Rows'
+import { useAddress } from '../show/address'
 import { instant, size } from '../show/format'
 import { IconListDetails } from '../show/icons'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
 import { texts } from '../texts'
+import { type ChosenEntries, chosenEntries } from './chosen'
 import { useNames } from './everybody'
 import styles from './table.module.css'
 
@@ -15,23 +16,15 @@ const PER_PAGE = 50
 const LAST_DAY = '9998-12-31' // years of five digits are no RFC 3339
 const { audit: words } = texts
 
-interface Filters {
-  user: string
-  action: string
-  since: string
-  until: string
-}
-
 /** The audit log, newest first, with filters. */
 export default function AuditPart() {
-  const [filters, setFilters] = useState<Filters>({ user: '', action: '', since: '', until: '' })
-  const [page, setPage] = useState(1)
+  const [chosen, choose] = useAddress(chosenEntries)
   const entries = useQuery({
-    queryKey: ['audit', filters, page],
+    queryKey: ['audit', chosen],
     queryFn: ({ signal }) =>
       ask(
         client.GET('/api/admin/audit-logs', {
-          params: { query: { page, per_page: PER_PAGE, ...queryOf(filters) } },
+          params: { query: { page: chosen.page, per_page: PER_PAGE, ...queryOf(chosen) } },
           signal,
         }),
       ),
@@ -39,13 +32,7 @@ export default function AuditPart() {
   })
   return (
     <>
-      <Choice
-        filters={filters}
-        onChange={(next) => {
-          setFilters(next)
-          setPage(1)
-        }}
-      />
+      <Choice filters={chosen} onChange={(next) => choose({ ...next, page: 1 })} />
       {entries.isError ? (
         <Failed error={entries.error} onRetry={() => void entries.refetch()} />
       ) : !entries.data ? (
@@ -53,7 +40,11 @@ export default function AuditPart() {
       ) : entries.data.audit_logs.length ? (
         <>
           <Entries entries={entries.data.audit_logs} />
-          <Pages page={page} pages={entries.data.pages} onPage={setPage} />
+          <Pages
+            page={chosen.page}
+            pages={entries.data.pages}
+            onPage={(page) => choose({ ...chosen, page })}
+          />
         </>
       ) : (
         <Empty icon={IconListDetails} title={words.noneTitle} text={words.none} />
@@ -63,7 +54,7 @@ export default function AuditPart() {
 }
 
 /** Days as they are here, whatever zone that is. */
-function queryOf({ user, action, since, until }: Filters) {
+function queryOf({ user, action, since, until }: ChosenEntries) {
   const end = until ? new Date(`${until}T00:00`) : null
   end?.setDate(end.getDate() + 1)
   return {
@@ -74,7 +65,7 @@ function queryOf({ user, action, since, until }: Filters) {
   }
 }
 
-function Choice({ filters, onChange }: { filters: Filters; onChange: (next: Filters) => void }) {
+function Choice({ filters, onChange }: { filters: ChosenEntries; onChange: (next: ChosenEntries) => void }) {
   const names = useNames()
   return (
     <div className={styles.filters} role="search">

@@ -1,14 +1,15 @@
 import { NativeSelect, TextInput } from '@mantine/core'
-import { useDebouncedValue } from '@mantine/hooks'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { useMemo, useState } from 'react'
+import { useMemo } from 'react'
 import { ask, client, type Download, type OwnedDownload, type Status } from '../api/client'
 import { Rows, RowsSkeleton } from '../download/Rows'
 import { STATUSES } from '../history/chosen'
+import { useAddress, useWords } from '../show/address'
 import { IconSearch } from '../show/icons'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
 import { texts } from '../texts'
+import { chosenOfAll } from './chosen'
 import { EVERY, everybodysTracks, useNames } from './everybody'
 import styles from './table.module.css'
 
@@ -20,13 +21,11 @@ const ownerOf = (download: Download): string =>
 /** Everybody's downloads, to look at; each belongs to whoever submitted it. */
 export default function DownloadsPart() {
   const names = useNames()
-  const [user, setUser] = useState('')
-  const [status, setStatus] = useState<Status | ''>('')
-  const [words, setWords] = useState('')
-  const [page, setPage] = useState(1)
-  const [q] = useDebouncedValue(words.trim(), 250)
+  const [chosen, choose] = useAddress(chosenOfAll)
+  const [words, setWords] = useWords(chosen.q, (q) => choose({ ...chosen, q, page: 1 }))
+  const { user, status, q, page } = chosen
   const downloads = useQuery({
-    queryKey: ['everybody', { user, status, q, page }],
+    queryKey: ['everybody', chosen],
     queryFn: ({ signal }) => {
       const query = {
         page,
@@ -44,12 +43,6 @@ export default function DownloadsPart() {
     () => [{ key: 'all', downloads: downloads.data?.downloads ?? [] }],
     [downloads.data],
   )
-  const anew =
-    <T,>(set: (value: T) => void) =>
-    (value: T) => {
-      set(value)
-      setPage(1)
-    }
   return (
     <>
       <div className={styles.filters} role="search">
@@ -60,18 +53,20 @@ export default function DownloadsPart() {
           leftSection={<IconSearch aria-hidden size={18} />}
           maxLength={200}
           value={words}
-          onChange={(event) => anew(setWords)(event.currentTarget.value)}
+          onChange={(event) => setWords(event.currentTarget.value)}
         />
         <NativeSelect
           aria-label={texts.everybody.user}
           value={user}
-          onChange={(event) => anew(setUser)(event.currentTarget.value)}
+          onChange={(event) => choose({ ...chosen, user: event.currentTarget.value, page: 1 })}
           data={[{ value: '', label: texts.everybody.allUsers }, ...names]}
         />
         <NativeSelect
           aria-label={texts.history.status}
           value={status}
-          onChange={(event) => anew(setStatus)(event.currentTarget.value as Status | '')}
+          onChange={(event) =>
+            choose({ ...chosen, status: event.currentTarget.value as Status | '', page: 1 })
+          }
           data={[
             { value: '', label: texts.history.all },
             ...STATUSES.map((value) => ({ value, label: texts.item.status[value] })),
@@ -91,7 +86,7 @@ export default function DownloadsPart() {
             ownerOf={ownerOf}
             tracksOf={everybodysTracks}
           />
-          <Pages page={page} pages={downloads.data.pages} onPage={setPage} />
+          <Pages page={page} pages={downloads.data.pages} onPage={(page) => choose({ ...chosen, page })} />
         </>
       ) : (
         <Empty icon={IconSearch} title={texts.everybody.noneTitle} text={texts.everybody.none} />

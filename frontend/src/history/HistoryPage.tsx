@@ -1,24 +1,25 @@
 import { Button, CloseButton, NativeSelect, TextInput } from '@mantine/core'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { useEffect, useMemo, useState } from 'react'
-import { Link, useLocation, useSearch } from 'wouter'
+import { useMemo } from 'react'
+import { Link } from 'wouter'
 import { ask, client, type Status } from '../api/client'
 import { useActions } from '../download/actions'
 import { Rows, RowsSkeleton } from '../download/Rows'
 import { keys } from '../live/live'
 import { Heading } from '../shell/Heading'
+import { useAddress, useWords } from '../show/address'
 import { IconHistory, IconSearch } from '../show/icons'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
 import { texts } from '../texts'
-import { type Chosen, chosenOf, STATUSES, searchOf } from './chosen'
+import { type Chosen, chosenOf, STATUSES } from './chosen'
 import styles from './HistoryPage.module.css'
 
 const PER_PAGE = 25
 
 /** All that was ever submitted, by words, status and page; the address remembers which. */
 export default function HistoryPage() {
-  const [chosen, choose] = useChosen()
+  const [chosen, choose] = useAddress(chosenOf)
   const actions = useActions()
   const history = useQuery({
     queryKey: [...keys.history, chosen],
@@ -81,14 +82,7 @@ function Filters({
   choose: (next: Chosen) => void
   total: number | undefined
 }) {
-  const [words, setWords] = useState(chosen.q)
-  // What only differs by a space at its end is still being typed.
-  useEffect(() => setWords((now) => (now.trim() === chosen.q ? now : chosen.q)), [chosen.q])
-  useEffect(() => {
-    if (words.trim() === chosen.q) return
-    const timer = setTimeout(() => choose({ ...chosen, q: words.trim(), page: 1 }), 250)
-    return () => clearTimeout(timer)
-  }, [words, chosen, choose])
+  const [words, setWords] = useWords(chosen.q, (q) => choose({ ...chosen, q, page: 1 }))
   return (
     <div className={styles.filters} role="search">
       <TextInput
@@ -120,18 +114,4 @@ function Filters({
       </span>
     </div>
   )
-}
-
-function useChosen(): [Chosen, (next: Chosen) => void] {
-  const search = useSearch()
-  const [location, go] = useLocation()
-  const chosen = useMemo(() => chosenOf(search), [search])
-  const choose = useMemo(
-    () => (next: Chosen) => {
-      go(`${location}${searchOf(next)}`, { replace: next.page === 1 })
-      window.scrollTo({ top: 0 })
-    },
-    [go, location],
-  )
-  return [chosen, choose]
 }

@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { albumsThatFit, freeBytes, inOurWords, onScale } from '../admin/space'
-import { chosenOf, searchOf } from '../history/chosen'
 import { download } from '../live/example'
 import { mayBegin } from '../player/beginning'
 import { around } from './around'
@@ -78,12 +77,6 @@ describe('the pages of a list', () => {
   it('show the first, the last and those around', () => {
     expect(around(1, 1)).toEqual([1])
     expect(around(5, 9)).toEqual([1, null, 4, 5, 6, null, 9])
-  })
-
-  it('are remembered by the address, and nonsense there is passed over', () => {
-    const chosen = { q: 'a & b', status: 'failed', page: 3 } as const
-    expect(chosenOf(searchOf(chosen))).toEqual(chosen)
-    expect(chosenOf('?status=nonsense&page=-1')).toEqual({ q: '', status: '', page: 1 })
   })
 })
 
