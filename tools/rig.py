@@ -197,10 +197,13 @@ class Api:
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded" if form else "application/json"
             data = (urlencode(body) if form else json.dumps(body)).encode()
-        self._connection.request(method, path, data, headers)
-        with self._connection.getresponse() as response:
-            content = response.read()
-            return Answer(status=response.status, body=json.loads(content) if content else None)
+        try:
+            self._connection.request(method, path, data, headers)
+            with self._connection.getresponse() as response:
+                content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise RigError(f"{method} {path} had no answer: {type(error).__name__}: {error}") from error
+        return Answer(status=response.status, body=json.loads(content) if content else None)
 
     def log_in(self) -> None:
         """Make the account unless it is there, and a session."""

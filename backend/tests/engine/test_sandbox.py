@@ -205,28 +205,29 @@ async def test_ffmpeg_sees_its_folder_and_the_one_file_it_measures(engine: Engin
 
 
 async def test_a_fetch_has_a_home_of_its_own_that_goes_with_it(
-    engine: Engine, source: Source, order: Callable[..., FetchOrder]
+    source: Source, order: Callable[..., FetchOrder]
 ) -> None:
     url = source.dripping("/slow.mp3", media.make("mp3"), announced=10_000_000)
-    running = Running(engine, order(url))
-    child = await running.child()
-    shared = Path(psutil.Process(engine.template_pid).environ()["HOME"])
-    homes = list(shared.glob("home-*"))
-    assert len(homes) == 1
-    limits = Path(f"/proc/{child.pid}/limits").read_text()
-    assert "Max cpu time              1800" in limits
-    assert not any(line.startswith("Max processes             unlimited") for line in limits.splitlines())
-    status = Path(f"/proc/{child.pid}/status").read_text()
-    (effective,) = (line for line in status.splitlines() if line.startswith("CapEff:"))
-    assert int(effective.split()[1], 16) & ~0b1110 == 0
-    running.task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running.task
-    for _ in range(100):
-        if not any(home.exists() for home in homes):
-            break
-        await asyncio.sleep(0.02)
-    assert list(shared.glob("home-*")) == []
+    async with Engine() as engine:
+        running = Running(engine, order(url))
+        child = await running.child()
+        shared = Path(psutil.Process(engine.template_pid).environ()["HOME"])
+        homes = list(shared.glob("home-*"))
+        assert len(homes) == 1
+        limits = Path(f"/proc/{child.pid}/limits").read_text()
+        assert "Max cpu time              1800" in limits
+        assert not any(line.startswith("Max processes             unlimited") for line in limits.splitlines())
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        (effective,) = (line for line in status.splitlines() if line.startswith("CapEff:"))
+        assert int(effective.split()[1], 16) & ~0b1110 == 0
+        running.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running.task
+        for _ in range(100):
+            if not any(home.exists() for home in homes):
+                break
+            await asyncio.sleep(0.02)
+        assert list(shared.glob("home-*")) == []
 
 
 async def test_the_guard_in_python_lets_nobody_pass_but_the_proxy() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
@@ -155,11 +156,13 @@ class Spawner:
         assert template is not None  # noqa: S101 - start() has just seen to it
         identity = next(self._identities)
         child = Child(template, identity)
-        pipes: list[asyncio.ReadTransport] = []
+        transports: list[asyncio.BaseTransport] = []
+        ends: list[int] = []
         template.children[identity] = child  # from now on it isn't retired
         try:
-            ends = [await _reader(stream, pipes) for stream in (child.stdout, child.stderr)]
             try:
+                ends.append(await _reader(child.stdout, transports))
+                ends.append(await _reader(child.stderr, transports))
                 if secret is not None:
                     ends.append(_memory(secret))
                 message = {"op": op, "id": identity, "directory": str(directory), "limits": limits.to_json()}
@@ -175,25 +178,29 @@ class Spawner:
             with suppress(TimeoutError, DownloadFailedError):
                 await asyncio.wait_for(asyncio.shield(child.ended), END_TIMEOUT)
             template.children.pop(identity, None)
-            for pipe in pipes:
-                pipe.close()
+            for transport in transports:
+                transport.close()
             if child.home is not None:
                 await asyncio.to_thread(folder.remove, child.home)
 
 
-async def _reader(stream: asyncio.StreamReader, pipes: list[asyncio.ReadTransport]) -> int:
-    """Connect `stream` to a new pipe and return the pipe's writing end."""
-    reading, writing = os.pipe2(os.O_CLOEXEC)
+async def _reader(stream: asyncio.StreamReader, transports: list[asyncio.BaseTransport]) -> int:
+    """Connect `stream` to a new pair of sockets, and return the descriptor of the end to write to.
+
+    No pipe: uvloop closes a pipe's descriptor twice, and in between a thread may have opened a file, or a
+    connection, that got the same number.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(stream),
-            open(reading, "rb", buffering=0),  # noqa: ASYNC230, PTH123, SIM115 - a pipe, closed with its transport
+        transport, _ = await asyncio.get_running_loop().create_unix_connection(
+            lambda: asyncio.StreamReaderProtocol(stream), sock=ours
         )
     except BaseException:
-        os.close(writing)
+        ours.close()
+        theirs.close()
         raise
-    pipes.append(transport)
-    return writing
+    transports.append(transport)
+    return theirs.detach()
 
 
 def _memory(content: bytes) -> int:

@@ -1,0 +1,53 @@
+"""Descriptors on the event loop that the service runs on, beside threads that open files."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import pytest
+import uvloop
+from tests.nursery import Nursery
+
+from music_downloader.engine import forkserver
+from music_downloader.engine.containment import Limits
+from music_downloader.engine.spawner import Spawner
+
+_CHILDREN = 150
+
+
+def test_no_descriptor_of_somebody_else_is_closed_with_a_childs_streams(
+    tmp_path: Path, warm: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forkserver, "start_server", warm.start_server)
+
+    async def main() -> None:
+        over = Event()
+        spawner = Spawner()
+        await spawner.start()
+        try:
+            watching = [
+                asyncio.create_task(asyncio.to_thread(_open_and_close, tmp_path, over.is_set))
+                for _ in range(4)
+            ]
+            for _ in range(_CHILDREN):
+                limits = Limits()
+                async with spawner.child(
+                    "exec", directory=tmp_path, limits=limits, argv=["/bin/true"]
+                ) as child:
+                    await child.ended
+            over.set()
+            await asyncio.gather(*watching)
+        finally:
+            over.set()
+            await spawner.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def _open_and_close(folder: Path, is_over: Callable[[], bool]) -> None:
+    """Open and close as fast as can be; OSError (EBADF) where another has closed it meanwhile."""
+    while not is_over():
+        os.close(os.open(folder, os.O_RDONLY))
