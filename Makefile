@@ -28,7 +28,7 @@ test: ## Lint, types, import contracts, and every test against real parts
 	@$(PYTHON) tools/setup.py --dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/check.sh
 
-crash: ## Kill everything 200 times, at chosen lines and at random, and see that nothing is lost (takes half an hour)
+crash: ## Kill everything 200 times, at chosen lines and at random, and see that nothing is lost (takes a quarter of an hour)
 	@$(PYTHON) tools/setup.py --dev
 	@cd backend && exec ../$(BIN)/python -m tests.crash $(CRASH)
 

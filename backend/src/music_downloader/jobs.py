@@ -24,8 +24,9 @@ RESCUE = "music:rescue"
 FOLD = "music:fold"
 RECONCILE = "music:reconcile"
 
-# Nobody waits for a gain, and who looks at a file that has just come finds it unchanged for a moment.
-MEASURE_AFTER_SECONDS = 5.0
+# Nobody waits for a gain. A burst of downloads has the machine for itself, and a file that has just come
+# stays as it is for a moment.
+MEASURE_AFTER_SECONDS = 30.0
 
 # A worker writes its heartbeat every few seconds; one that has been silent this long is taken for dead.
 SILENT_AFTER_SECONDS = 15

@@ -177,6 +177,9 @@ async def test_measuring_steps_back_behind_everything_else(engine: Engine, tmp_p
         await asyncio.sleep(0.01)
     assert os.sched_getscheduler(running[0].pid) == os.SCHED_IDLE
     assert running[0].ionice().ioclass == psutil.IOPRIO_CLASS_IDLE
+    group = Path(f"/proc/{running[0].pid}/autogroup")
+    if group.exists() and group.read_text():  # the kernel weighs sessions against each other first
+        assert group.read_text().split()[-2:] == ["nice", "19"]
     measuring.cancel()
     with pytest.raises(asyncio.CancelledError):
         await measuring

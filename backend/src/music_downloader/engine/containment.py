@@ -12,6 +12,7 @@ import signal
 import struct
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final, Self
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -20,6 +21,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _IOPRIO_SET: Final = {"x86_64": 251, "aarch64": 30}  # libc has no function for it
 _IOPRIO_WHO_PROCESS: Final = 1
 _IOPRIO_CLASS_IDLE: Final = 3 << 13
+_NICEST: Final = 19
 _FIRST_OTHER_FD: Final = 3
 _LAST_FD: Final = 2**31 - 1
 _OPEN_FILES: Final = 256
@@ -115,6 +117,8 @@ def enter(
         os.nice(limits.nice)
     if limits.idle:
         step_back()
+    if limits.nice or limits.idle:
+        _step_back_together(_NICEST if limits.idle else limits.nice)  # once: the next one would have to wait
 
 
 def read_once() -> bytes:
@@ -168,6 +172,12 @@ def step_back() -> None:
     number = _IOPRIO_SET.get(os.uname().machine)
     if number is not None:
         _libc.syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_CLASS_IDLE)
+
+
+def _step_back_together(nice: int) -> None:
+    """Have the whole session be that nice: with autogroups (sched(7)), a process is so only within it."""
+    with suppress(OSError):  # not everywhere are there any
+        Path("/proc/self/autogroup").write_text(f"{nice}\n", encoding="ascii")
 
 
 def _lower(limit: int, value: int) -> None:

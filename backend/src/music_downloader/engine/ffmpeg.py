@@ -21,6 +21,7 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 _PROBE_DEADLINE: Final = 60.0
 _KEPT_OUTPUT: Final = 64 * 1024
 _MEMORY: Final = 1024**3
+_NICE: Final = 10  # whoever looks at the page, or listens, comes first
 _ENDED_BY_OTHERS: Final = {None, -signal.SIGKILL, -signal.SIGTERM}
 # Demuxers that read one file and nothing else; playlists (HLS, DASH, concat) would open what they name.
 FORMATS: Final = (
@@ -73,7 +74,7 @@ async def run(
     Raises DownloadFailedError: timeout after `deadline` seconds, internal when somebody else ended it.
     """
     computing = int(deadline) * (os.cpu_count() or 1) + 1
-    limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, cpu_seconds=computing, nice=5, idle=idle)
+    limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, cpu_seconds=computing, nice=_NICE, idle=idle)
     argv = [executable(), "-nostdin", "-hide_banner", *arguments]
     async with spawner.child("exec", directory=directory, limits=limits, argv=argv, reads=reads) as child:
         try:
