@@ -161,7 +161,7 @@ Serve = Callable[..., Awaitable[Service]]
 
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Nursery]:
-    """Where fork servers come from warm; its process is started by the first that is wanted."""
+    """Where fork servers come from warm."""
     with nursery() as running:
         yield running
 

@@ -51,26 +51,9 @@ class Forked:
 
 
 class Nursery:
-    """The tester's side: starts the nursery's process when a first fork server is asked for."""
+    """The tester's side, made once the nursery is warm: no test's event loop may wait for that."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-
-    def start_server(self, descriptor: int, home: Path) -> Forked:
-        """Do as `forkserver.start_server` does."""
-        if self._socket is None:
-            self._start()
-        assert self._socket is not None
-        socket.send_fds(self._socket, [json.dumps(forkserver.environment(home)).encode()], [descriptor])
-        return Forked(json.loads(self._socket.recv(_MAX_MESSAGE)))
-
-    def close(self) -> None:
-        if self._socket is not None and self._process is not None:
-            self._socket.close()
-            self._process.wait(_ANSWERS_WITHIN)
-
-    def _start(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(_ANSWERS_WITHIN)
         with theirs:
@@ -79,6 +62,16 @@ class Nursery:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
+        self._socket.recv(_MAX_MESSAGE)
+
+    def start_server(self, descriptor: int, home: Path) -> Forked:
+        """Do as `forkserver.start_server` does."""
+        socket.send_fds(self._socket, [json.dumps(forkserver.environment(home)).encode()], [descriptor])
+        return Forked(json.loads(self._socket.recv(_MAX_MESSAGE)))
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.wait(_ANSWERS_WITHIN)
 
 
 @contextmanager
@@ -101,6 +94,7 @@ def _serve(asked: socket.socket) -> None:
     sandbox.prepare()
     gc.collect()
     gc.freeze()
+    asked.send(b"warm")
     while True:
         data, descriptors, _, _ = socket.recv_fds(asked, _MAX_MESSAGE, 1)
         if not data:

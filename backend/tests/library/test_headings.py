@@ -203,7 +203,7 @@ def test_a_page_of_no_known_site_is_not_the_artist() -> None:
 
 @pytest.mark.parametrize("part", [" _ ", "a: ", " 'a", "【", "《", "♪ ", " #a", " | ", "prod. ", "album "])
 def test_no_heading_takes_long_to_read(part: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     read_bare_title((part * 500)[:500])
     read_bare_title((part * 500)[:500], known=("x",))
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
