@@ -46,6 +46,7 @@ def main() -> int:
             sizes = _note_sizes(page)
             page.goto("/ui/")
             page.get_by_role("button", name="Sign in").wait_for()
+            page.wait_for_function(f"() => {PAINT} !== undefined")  # it is told a moment after it was done
             paints.append(float(page.evaluate(PAINT)))
             _sign_in(page)
             page.get_by_text("Nothing in the queue").wait_for()
