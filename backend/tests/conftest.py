@@ -26,6 +26,7 @@ from music_downloader.app import create_app
 from music_downloader.auth import password
 from music_downloader.config.settings import Settings
 from music_downloader.engine import forkserver
+from music_downloader.engine.run import Engine
 from music_downloader.migration import upgrade
 from music_downloader.model.database import connect
 from music_downloader.postgres import embedded_postgres
@@ -164,6 +165,18 @@ def warm() -> Iterator[Nursery]:
     """Where fork servers come from warm."""
     with nursery() as running:
         yield running
+
+
+@asynccontextmanager
+async def started_warm(engine: Engine, warm: Nursery) -> AsyncIterator[Engine]:
+    """Start an engine with a fork server of the nursery's; one that it starts later is its own."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(forkserver, "start_server", warm.start_server)
+        await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from ipaddress import ip_network
 
 import pytest
 import pytest_asyncio
+from tests.conftest import started_warm
 from tests.egress.canary import Canary, lying
 from tests.nursery import Nursery
 from tests.source import Source
@@ -37,12 +38,8 @@ def canary() -> Iterator[Canary]:
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def engine(warm: Nursery) -> AsyncIterator[Engine]:
     """An engine whose proxy resolves a few names to addresses that nobody may reach."""
-    engine = Engine(gate=Gate(lying(NAMES)))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(forkserver, "start_server", warm.start_server)
-        await engine.start()
-    yield engine
-    await engine.close()
+    async with started_warm(Engine(gate=Gate(lying(NAMES))), warm) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from typing import Any
 import psutil
 import pytest
 import pytest_asyncio
+from tests.conftest import started_warm
 from tests.nursery import Nursery
 from tests.source import Source
 
 from music_downloader.egress.policy import EgressPolicy
-from music_downloader.engine import forkserver
 from music_downloader.engine.order import FetchOrder, Progress
 from music_downloader.engine.run import Engine
 
@@ -20,12 +20,8 @@ LOOPBACK = EgressPolicy(allowed=(ip_network("127.0.0.0/8"),))
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def engine(warm: Nursery) -> AsyncIterator[Engine]:
     """One warm engine for all tests that don't hurt it (beyond what it recovers from)."""
-    engine = Engine()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(forkserver, "start_server", warm.start_server)
-        await engine.start()
-    yield engine
-    await engine.close()
+    async with started_warm(Engine(), warm) as engine:
+        yield engine
 
 
 @pytest.fixture
