@@ -2,16 +2,19 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yt_dlp.networking import _helper
 from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UnsupportedError, UserNotLive
 
 from music_downloader.engine.faults import Fault
+from music_downloader.engine.order import ChildOrder
 from music_downloader.engine.source import SourceInfo, Thumbnail
-from music_downloader.engine.ytdlp import judge
+from music_downloader.engine.ytdlp import Downloader, judge
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
 JSON = st.recursive(
@@ -115,3 +118,24 @@ def test_the_facts_of_a_track_are_taken_over() -> None:
 def test_any_info_is_read_and_survives_the_pipe(info: dict[str, Any]) -> None:
     read = SourceInfo.from_yt_dlp(info)
     assert SourceInfo.from_json(json.loads(json.dumps(dataclasses.asdict(read)))) == read
+
+
+def test_a_fetch_reads_no_certificates_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fork server has read them: a hundred and more, and every fetch has a proxy of its own."""
+    monkeypatch.chdir(tmp_path)
+    downloader = Downloader()
+    downloader.warm_up()
+    read: list[object] = []
+    monkeypatch.setattr(_helper, "ssl_load_certs", lambda *anything, **_: read.append(anything))
+    order = ChildOrder(
+        url="http://site.invalid/song.mp3",
+        proxy="http://somebody:secret@127.0.0.1:9",
+        max_bytes=None,
+        max_duration=None,
+        single=True,
+        item=None,
+        max_items=None,
+    )
+    with pytest.raises(DownloadError, match="Connection refused"):
+        downloader.fetch(order, lambda *_, **__: None)
+    assert not read

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,6 +81,11 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         """Do before the fork what every child would do after it."""
         for extractor in self._ies.values():
             extractor.suitable("https://nobody.invalid/no-such-path.mp3")  # compiles its pattern
+        handler = self._request_director.handlers["Urllib"]
+        handler._SUPPORTED_URL_SCHEMES = ("http", "https", "data")  # noqa: SLF001 - no FTP
+        # Each fetch has a proxy of its own, and yt-dlp makes a TLS context for each proxy: reading all
+        # certificates again would be a third of what a small fetch costs.
+        handler._make_sslcontext = cache(handler._make_sslcontext)  # noqa: SLF001 - yt-dlp has no other way
         # A rehearsal of a whole download: it compiles and imports what every fetch needs, builds the request
         # handlers and the TLS context, and opens no socket. Without it, a fetch is slower but no different.
         with suppress(Exception):
@@ -88,8 +94,6 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
             Path(self.taken["filepath"]).unlink()
         self.taken = None
         self.transfers_from_elsewhere = False
-        handler = self._request_director.handlers["Urllib"]
-        handler._SUPPORTED_URL_SCHEMES = ("http", "https", "data")  # noqa: SLF001 - no FTP
 
     def fetch(self, order: ChildOrder | ChildPictureOrder, emit: Emit) -> None:
         """Fetch a track or a picture into the current folder, or tell the list it is, and emit it all.
