@@ -14,7 +14,7 @@ from music_downloader.engine.release.store import Store
 from music_downloader.engine.run import Engine
 from music_downloader.jobs import DOWNLOADS, QUIET, SILENT_AFTER_SECONDS, UPKEEP
 from music_downloader.model.database import connect
-from music_downloader.task import custody, download, finish, freshness, reconcile, upkeep
+from music_downloader.task import custody, download, finish, freshness, reconcile, stopwatch, upkeep
 from music_downloader.task.connector import Connector, pool
 from music_downloader.task.cookies import CookieKey
 from music_downloader.task.state import WorkerState
@@ -79,6 +79,7 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -
         keeping.cancel()
         await asyncio.wait({keeping})
         await custody.end(state)
+        await stopwatch.note_the_rest(state)
         await engine.close()
         await database.dispose()
 
@@ -111,7 +112,12 @@ async def _work(state: WorkerState) -> None:
         ]
         companions += [
             group.create_task(companion)
-            for companion in (watch_claims(state), _end_with(state.queue.lost), _stay_alive(app, state))
+            for companion in (
+                watch_claims(state),
+                stopwatch.keep_noting(state),
+                _end_with(state.queue.lost),
+                _stay_alive(app, state),
+            )
         ]
         await state.stopping.wait()
         log.info("worker.stopping", running=len(state.running))

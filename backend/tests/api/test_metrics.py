@@ -121,11 +121,13 @@ async def test_what_a_worker_of_its_own_has_done_is_counted_exactly(
             return at(values, "nas_music_phase_seconds_count", "resolving") == 2
 
         await until_true(is_measured)
-        found = await scrape(service.http)
-        worker.kill(within=10)
-    assert at(found, "nas_music_workers") == 1
+        assert at(await scrape(service.http), "nas_music_workers") == 1
+        await ended(alice, await submit(alice, source.url("/missing.mp3")))
+        await asyncio.to_thread(worker.interrupt, within=15)
+    found = await scrape(service.http)
+    assert at(found, "nas_music_phase_seconds_count", "resolving") == 3  # the last one as it ended
     ends = {labels: value for (name, labels), value in found.items() if name == ENDED and value}
-    assert ends == {frozenset({"completed"}): 1, frozenset({"failed", "not_found"}): 1}
+    assert ends == {frozenset({"completed"}): 1, frozenset({"failed", "not_found"}): 2}
     assert at(found, "nas_music_filed_bytes_total") == landed["file_size"]
     assert at(found, "nas_music_phase_seconds_count", "filing") == 1
     assert 0 < at(found, "nas_music_phase_seconds_sum", "filing") < 30
@@ -151,4 +153,4 @@ async def test_what_a_worker_of_its_own_has_done_is_counted_exactly(
         alone = await scrape(service.http)
     assert at(alone, "nas_music_database_up") == 0
     assert ENDED not in samples(alone)
-    assert at(alone, "nas_music_http_requests_total", "POST", "/api/download", "202") == 2
+    assert at(alone, "nas_music_http_requests_total", "POST", "/api/download", "202") == 3

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Integer, Row, Update, bindparam, func, select, update
+from sqlalchemy import BindParameter, Integer, Row, Update, bindparam, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.jobs import enqueue_download
-from music_downloader.model import Download, DownloadKind, DownloadStatus, Outcome
+from music_downloader.model import Download, DownloadKind, DownloadStatus, Outcome, SiteCookies
 from music_downloader.service import audit, collection, host
 from music_downloader.service.audit import Action
 
@@ -35,8 +35,9 @@ MAY_BECOME: dict[DownloadStatus, frozenset[DownloadStatus]] = {
 class Claim:
     """One worker's right to one attempt at one download.
 
-    `attempt` is its number for people; `fence` is what tells it from every other claim. One that `is_certain`
-    not was made by a transaction whose end nobody has told us.
+    `attempt` is its number for people; `fence` is what tells it from every other claim. `has_cookies` unless
+    its owner is known to have none for any site. One that `is_certain` not was made by a transaction whose
+    end nobody has told us.
     """
 
     download_id: int
@@ -54,6 +55,7 @@ class Claim:
     audio_format: AudioFormat
     entry: Mapping[str, Any] | None
     request_id: str | None
+    has_cookies: bool = True
     is_certain: bool = True
 
     @classmethod
@@ -75,6 +77,7 @@ class Claim:
             audio_format=row.format,
             entry=row.entry,
             request_id=row.request_id,
+            has_cookies=getattr(row, "has_cookies", True),
         )
 
     @property
@@ -104,7 +107,8 @@ def move(download_id: int | BindParameter[int], to: DownloadStatus, **values: ob
     )
 
 
-# Between a submission and its start stands little else than this, so it is put together once.
+# Between a submission and its start stands little else than the database. Putting a statement together takes
+# as long as running it, so those that each track needs are put together once, here and in other services.
 _CLAIM = (
     move(
         bindparam("download_id"),
@@ -135,7 +139,18 @@ _CLAIM = (
         Download.format,
         Download.entry,
         Download.request_id,
+        exists().where(SiteCookies.user_id == Download.user_id).label("has_cookies"),
     )
+)
+
+_HOLD = (
+    select(Download.id)
+    .where(
+        Download.id == bindparam("download_id"),
+        Download.status == IN_PROGRESS,
+        Download.fence == bindparam("fence"),
+    )
+    .with_for_update()
 )
 
 
@@ -192,12 +207,8 @@ async def hold(session: AsyncSession, claimed: Claim) -> bool:
     """
     if claimed.parent_id is not None:
         await collection.lock(session, claimed.parent_id)
-    statement = select(Download.id).where(
-        Download.id == claimed.download_id,
-        Download.status == IN_PROGRESS,
-        Download.fence == claimed.fence,
-    )
-    return await session.scalar(statement.with_for_update()) is not None
+    current = {"download_id": claimed.download_id, "fence": claimed.fence}
+    return await session.scalar(_HOLD, current) is not None
 
 
 async def record(

@@ -5,7 +5,7 @@ the next: a track that was asked for by itself before those of a list. All of th
 host's own, so nobody is passed over.
 """
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -14,6 +14,39 @@ from music_downloader.model import Download, DownloadStatus
 
 _LOCKS = 0x686F7374  # keeps these advisory locks apart from others
 _busy = aliased(Download)
+_TAKE_TURN = select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(Download.host))).where(
+    Download.id == bindparam("download_id")
+)
+_LOCK = select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(bindparam("host"))))
+_LEAVE = (
+    update(Download)
+    .where(
+        Download.id == bindparam("download_id"), Download.fence == bindparam("of_attempt"), Download.fetching
+    )
+    .values(fetching=False)
+    .returning(Download.host)
+    .execution_options(synchronize_session=False)
+)
+# Single tracks first, then who has waited longest.
+_CALL_NEXT = (
+    update(Download)
+    .where(
+        Download.id
+        == select(Download.id)
+        .where(
+            Download.parked,
+            Download.host == bindparam("left"),
+            Download.status == DownloadStatus.PENDING,
+        )
+        .order_by(Download.parent_id.is_not(None), Download.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    .values(parked=False)
+    .returning(Download.id, Download.parent_id)
+    .execution_options(synchronize_session=False)
+)
 
 
 def has_place(places: int | ColumnElement[int]) -> ColumnElement[bool]:
@@ -26,11 +59,7 @@ def has_place(places: int | ColumnElement[int]) -> ColumnElement[bool]:
 
 async def take_turn(session: AsyncSession, *, download_id: int) -> None:
     """Lock the host of a download for the rest of the transaction; nobody else counts or parks meanwhile."""
-    await session.execute(
-        select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(Download.host))).where(
-            Download.id == download_id
-        )
-    )
+    await session.execute(_TAKE_TURN, {"download_id": download_id})
 
 
 async def park(session: AsyncSession, *, download_id: int) -> None:
@@ -49,34 +78,20 @@ async def park(session: AsyncSession, *, download_id: int) -> None:
 
 async def leave(session: AsyncSession, *, download_id: int, fence: int) -> None:
     """Give an attempt's place at its host to the download that has waited longest, if it has one still."""
-    host = await session.scalar(
-        update(Download)
-        .where(Download.id == download_id, Download.fence == fence, Download.fetching)
-        .values(fetching=False)
-        .returning(Download.host)
-    )
+    host = await session.scalar(_LEAVE, {"download_id": download_id, "of_attempt": fence})
     if host is not None:
         await call_next(session, host)
 
 
 async def lock(session: AsyncSession, host: str) -> None:
     """Lock a host for the rest of the transaction."""
-    await session.execute(select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(host))))
+    await session.execute(_LOCK, {"host": host})
 
 
 async def call_next(session: AsyncSession, host: str) -> None:
-    """Queue who comes next for a place at `host`: single tracks first, then who has waited longest."""
+    """Queue who comes next for a place at `host`."""
     await lock(session, host)
-    waiting = (
-        select(Download.id)
-        .where(Download.parked, Download.host == host, Download.status == DownloadStatus.PENDING)
-        .order_by(Download.parent_id.is_not(None), Download.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    called = update(Download).where(Download.id == waiting).values(parked=False)
-    row = (await session.execute(called.returning(Download.id, Download.parent_id))).one_or_none()
+    row = (await session.execute(_CALL_NEXT, {"left": host})).one_or_none()
     if row is not None:
         await enqueue_download(session, row.id, of_a_list=row.parent_id is not None)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Select, delete, exists, func, or_, select, text, true, update
+from sqlalchemy import Select, Text, bindparam, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, undefer
@@ -28,6 +29,45 @@ _CODECS = {
 }
 
 
+@cache
+def _brought_before(audio_format: AudioFormat, *, at_a_place: bool) -> Select[Track]:
+    earlier = aliased(Download)
+    url = bindparam("url", type_=Text)
+    brought = exists().where(
+        earlier.track_id == Track.id, func.md5(earlier.url) == func.md5(url), earlier.url == url
+    )
+    if at_a_place:
+        brought = brought.where(
+            earlier.item_position == bindparam("item_position"),
+            earlier.entry["said"]["file_name"].astext == bindparam("file_name"),
+        )
+    else:
+        brought = brought.where(earlier.item_position.is_(None))
+    return _candidates(audio_format).where(brought)
+
+
+@cache
+def _of_source(audio_format: AudioFormat) -> Select[Track]:
+    return _candidates(audio_format).where(
+        Track.source == bindparam("source"), Track.source_id == bindparam("source_id")
+    )
+
+
+def _candidates(audio_format: AudioFormat) -> Select[Track]:
+    codecs = _CODECS.get(audio_format)
+    fits = Track.original if codecs is None else Track.codec.in_(codecs)
+    return select(Track).where(fits).order_by(Track.id.desc()).limit(_MOST_CANDIDATES)
+
+
+_STANDING = select(Track.id).where(Track.path == bindparam("standing"))
+_HOLD_PATH = (
+    select(Track)
+    .where(Track.path == bindparam("standing"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
 async def had_before(
     session: AsyncSession,
     *,
@@ -40,29 +80,17 @@ async def had_before(
 
     At a place on a page, the file's name has to be the same still.
     """
-    earlier = aliased(Download)
-    return await _candidates(
-        session,
-        audio_format,
-        select(Track).where(
-            exists().where(
-                earlier.track_id == Track.id,
-                func.md5(earlier.url) == func.md5(url),
-                earlier.url == url,
-                earlier.item_position.is_not_distinct_from(item_position),
-                true() if item_position is None else earlier.entry["said"]["file_name"].astext == file_name,
-            )
-        ),
-    )
+    brought = _brought_before(audio_format, at_a_place=item_position is not None)
+    asked = {"url": url, "item_position": item_position, "file_name": file_name}
+    return (await session.scalars(brought, asked)).all()
 
 
 async def from_source(
     session: AsyncSession, *, source: str, source_id: str, audio_format: AudioFormat
 ) -> Sequence[Track]:
     """Return the tracks with this identity at their source, in what `audio_format` asks for, newest first."""
-    return await _candidates(
-        session, audio_format, select(Track).where(Track.source == source, Track.source_id == source_id)
-    )
+    named = {"source": source, "source_id": source_id}
+    return (await session.scalars(_of_source(audio_format), named)).all()
 
 
 async def take_turn(session: AsyncSession, *, source: str, source_id: str) -> None:
@@ -111,12 +139,10 @@ async def hold_path(session: AsyncSession, path: str) -> Track | None:
 
     The downloads that point at it are locked before it, as everywhere.
     """
-    standing = await session.scalar(select(Track.id).where(Track.path == path))
+    standing = await session.scalar(_STANDING, {"standing": path})
     if standing is not None:
         await _lock_pointing(session, standing)
-    track: Track | None = await session.scalar(
-        select(Track).where(Track.path == path).with_for_update().execution_options(populate_existing=True)
-    )
+    track: Track | None = await session.scalar(_HOLD_PATH, {"standing": path})
     return track
 
 
@@ -266,11 +292,3 @@ async def cover_of(session: AsyncSession, *, user: User, download_id: int) -> Tr
     if first is None:
         raise NoFileError
     return first
-
-
-async def _candidates(
-    session: AsyncSession, audio_format: AudioFormat, tracks: Select[Track]
-) -> Sequence[Track]:
-    codecs = _CODECS.get(audio_format)
-    fits = Track.original if codecs is None else Track.codec.in_(codecs)
-    return (await session.scalars(tracks.where(fits).order_by(Track.id.desc()).limit(_MOST_CANDIDATES))).all()

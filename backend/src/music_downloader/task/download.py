@@ -30,7 +30,7 @@ from music_downloader.task.fetch import fetch
 from music_downloader.task.filing import file_track
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import FetchPlace, Running, WorkerState
-from music_downloader.task.stopwatch import RESOLVING, Stopwatch, measure
+from music_downloader.task.stopwatch import RESOLVING, Stopwatch
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -144,7 +144,7 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
     mine = state.running[claimed.download_id] = Running(claimed=claimed, work=work)
     try:
         await work
-        await measure(state, watch)
+        watch.add_to(state.taken)
     except asyncio.CancelledError:
         ours = asyncio.current_task()
         if ours is not None and ours.cancelling():  # the worker stops
@@ -159,7 +159,7 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
     except Exception as error:  # noqa: BLE001 - whatever it was, the row says so
         watch.stop()
         await _to_its_end(state, claimed, _as_failure(error))
-        await measure(state, watch)
+        watch.add_to(state.taken)
     finally:
         if state.running.get(claimed.download_id) is mine:
             del state.running[claimed.download_id]

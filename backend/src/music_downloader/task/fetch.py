@@ -33,7 +33,7 @@ async def fetch(
     """Fetch a track into `staging`, or have `on_entries` told what a list holds."""
     settings = state.settings
     owners = partial(cookies.for_download, user_id=claimed.user_id, url=claimed.url)
-    kept = await persist(state, owners)
+    kept = await persist(state, owners) if claimed.has_cookies else None
     order = FetchOrder(
         url=claimed.url,
         item=_item(claimed),

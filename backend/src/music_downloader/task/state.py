@@ -2,6 +2,7 @@
 
 import asyncio
 from asyncio import Semaphore
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +52,8 @@ class WorkerState:
     """One worker's parts, built once by the worker's composition root; `running` is kept by download id.
 
     `stopping` asks it to begin nothing more. `registered` are the ids by which the queue knows it. `listing`
-    are the downloads whose list is long, and being read.
+    are the downloads whose list is long, and being read. `taken` is what attempts have taken, by figure and
+    phase, and isn't noted yet.
     """
 
     settings: Settings
@@ -66,6 +68,7 @@ class WorkerState:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     registered: set[int] = field(default_factory=set)
     listing: set[int] = field(default_factory=set)
+    taken: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @property
     def places(self) -> int:

@@ -1,6 +1,8 @@
 """How long the phases of an attempt take, for metrics."""
 
+import asyncio
 import time
+from collections import Counter
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,6 +14,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 RESOLVING, DOWNLOADING, CONVERTING, FILING = "resolving", "downloading", "converting", "filing"
 PHASES = (RESOLVING, DOWNLOADING, CONVERTING, FILING)
+_NOTED_EVERY_SECONDS = 5.0
+_LAST_WORD_SECONDS = 2.0
 
 
 class Stopwatch:
@@ -35,18 +39,39 @@ class Stopwatch:
             self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + taken
             self._phase = None
 
+    def add_to(self, taken: Counter[tuple[str, str]]) -> None:
+        """Add what the attempt has taken so far to the figures of all."""
+        for phase, seconds in self.seconds.items():
+            taken[measurement.PHASE_SECONDS, phase] += seconds  # type: ignore[assignment]  # seconds too
+            taken[measurement.PHASES, phase] += 1
 
-async def measure(state: WorkerState, watch: Stopwatch) -> None:
-    """Note what an attempt has taken; with the database away it is forgotten, since nothing hangs on it."""
-    figures: dict[tuple[str, str], float] = {}
-    for phase, seconds in watch.seconds.items():
-        figures[measurement.PHASE_SECONDS, phase] = seconds
-        figures[measurement.PHASES, phase] = 1
+
+async def keep_noting(state: WorkerState) -> None:
+    """Write down now and then what attempts have taken, until cancelled: once for many of them."""
+    while True:
+        await asyncio.sleep(_NOTED_EVERY_SECONDS)
+        await _note(state)
+
+
+async def note_the_rest(state: WorkerState) -> None:
+    """Write down what is left when the worker ends, if the database answers at once."""
+    try:
+        async with asyncio.timeout(_LAST_WORD_SECONDS):
+            await _note(state)
+    except TimeoutError:
+        log.debug("measurement.lost", error="TimeoutError")
+
+
+async def _note(state: WorkerState) -> None:
+    """Write down what was added since the last time; with the database away it is kept for the next."""
+    figures = dict(state.taken)
     if not figures:
         return
+    state.taken.clear()
     try:
         async with state.sessionmaker.begin() as session:
             await download.unhurried(session)
             await measurement.note(session, figures)
     except (SQLAlchemyError, OSError) as error:
-        log.debug("measurement.lost", error=type(error).__name__)
+        state.taken.update(figures)
+        log.debug("measurement.postponed", error=type(error).__name__)
