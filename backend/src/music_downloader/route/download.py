@@ -92,14 +92,13 @@ async def list_downloads(
 
 @router.get(
     "/downloads/{download_id}",
-    response_model=DownloadRead,
     summary="Show one download",
     operation_id="getDownload",
     responses=responses(404, 422),
 )
-async def get_download(download_id: DownloadId, session: SessionDep, user: CurrentUser) -> Download:
+async def get_download(download_id: DownloadId, reading: ReadingDep, caller: CallerDep) -> DownloadRead:
     """Return one of your downloads; another user's is as absent as one that never was."""
-    return await history.get(session, user=user, download_id=download_id)
+    return DownloadRead.model_validate(await history.show(reading, caller=caller, download_id=download_id))
 
 
 @router.post(

@@ -68,6 +68,31 @@ async def get(session: AsyncSession, *, user: User, download_id: int) -> Downloa
     return download
 
 
+_ONE = Prepared(
+    with_total(
+        literal_column("1"),
+        of_rows(
+            OWN,
+            select(Download.id).where(
+                Download.user_id == bindparam("user_id", type_=BigInteger),
+                Download.id == bindparam("download_id", type_=BigInteger),
+            ),
+        ),
+    )
+)
+
+
+async def show(reading: Reading, *, caller: Caller, download_id: int) -> dict[str, Any]:
+    """Return what people see of one download, in one statement: clients ask for it again and again.
+
+    Raises InvalidTokenError where the caller's session has ended, DownloadNotFoundError as `get` does.
+    """
+    found = await found_for(reading, caller, _ONE, {"user_id": caller.user_id, "download_id": download_id})
+    if found[0]["id"] is None:
+        raise DownloadNotFoundError
+    return found[0]
+
+
 async def list_page(
     reading: Reading,
     columns: Columns,
