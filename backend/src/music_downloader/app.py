@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -21,6 +22,7 @@ from music_downloader.config.logging import configure_logging
 from music_downloader.config.safety import check_folders
 from music_downloader.config.secret import fingerprint, signing_key
 from music_downloader.config.settings import Settings, load_settings
+from music_downloader.config.tracing import Tracing, start_tracing
 from music_downloader.errors import ConfigurationError, InvalidInputError
 from music_downloader.metrics import Requests
 from music_downloader.migration import upgrade_when_reachable
@@ -54,6 +56,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _FIRST_WAIT_SECONDS = 5
 _HANDING_BACK_SECONDS = 5
+_ASKED_BY_MACHINES = ("/health", "/metrics")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -63,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     check_folders(settings)
     first_admin = _first_admin(settings)
     requests = Requests()
+    tracing = start_tracing(settings.otel_exporter_otlp_endpoint)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -74,7 +78,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ready = asyncio.Event()
         stop = asyncio.Event()
         backstage = asyncio.create_task(
-            _backstage(settings, sessionmaker, ready, stop, key, admin=first_admin), name="backstage"
+            _backstage(settings, sessionmaker, ready, stop, key, admin=first_admin, tracing=tracing),
+            name="backstage",
         )
         own_name = siblings.connection_name(fingerprint(key))
         feed = Feed(settings.conninfo, sessionmaker, render=_as_json, name=own_name)
@@ -109,6 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await asyncio.wait({backstage, listening})
             await reading.close()
             await database.dispose()
+            await asyncio.to_thread(tracing.end)
 
     app = FastAPI(
         title="NAS Music Downloader",
@@ -118,11 +124,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # ours needs nothing from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # the address it would send to is made from the Host header
+        telemetry=_telemetry(tracing, settings.root_path),
     )
     problem.install(app)
     for room in (auth_route, download, file, event, cookies, admin, system, metrics, documentation, page):
         app.include_router(room.router)
     describe_openapi(app)
+    _wrap(app, settings, requests)
+    return app
+
+
+def _wrap(app: FastAPI, settings: Settings, requests: Requests) -> None:
+    """Put around the application what every request goes through, the innermost first."""
     app.add_middleware(BodyLimit)
     if settings.cors_origins:
         app.add_middleware(
@@ -138,7 +151,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(RequestContext, requests=requests, root_path=settings.root_path)
     app.add_middleware(Protection, root_path=settings.root_path)
     app.add_middleware(Forwarding, trusted=settings.trusted_proxies)
-    return app
+
+
+def _telemetry(tracing: Tracing, root_path: str) -> TelemetryConfig | None:
+    """Return which requests have spans: all but those that only ask how the service is, if there are any."""
+    if not tracing.is_on:
+        return None
+    return {
+        "tracer_provider": tracing.provider,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "exclude": lambda scope: scope["path"].removeprefix(root_path).startswith(_ASKED_BY_MACHINES),
+    }
 
 
 def _first_admin(settings: Settings) -> RegisterRequest | None:
@@ -163,6 +188,7 @@ async def _backstage(
     key: str,
     *,
     admin: RegisterRequest | None,
+    tracing: Tracing,
 ) -> None:
     """Bring the database up to date as soon as it can be reached, then run the embedded worker.
 
@@ -178,7 +204,7 @@ async def _backstage(
     await _compare_keys(sessionmaker, key)
     log.info("service.ready", name=NAME, version=version(), migrated=migrated)
     if settings.embedded_worker:
-        await run_worker(settings, stop=stop)
+        await run_worker(settings, stop=stop, tracing=tracing)
 
 
 async def _compare_keys(sessionmaker: async_sessionmaker[AsyncSession], key: str) -> None:

@@ -10,6 +10,7 @@ from procrastinate import App
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from music_downloader.config.settings import Settings
+from music_downloader.config.tracing import Tracing
 from music_downloader.engine.release.store import Store
 from music_downloader.engine.run import Engine
 from music_downloader.jobs import DOWNLOADS, QUIET, SILENT_AFTER_SECONDS, UPKEEP
@@ -35,7 +36,9 @@ class _StoppedError(Exception):
     """The queue's worker stopped by itself, as it does when its connection is cut."""
 
 
-async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
+async def run_worker(
+    settings: Settings, *, stop: asyncio.Event | None = None, tracing: Tracing | None = None
+) -> None:
     """Work until `stop` is set or the task is cancelled; a database that goes away is waited for.
 
     Once asked to stop, it begins nothing more, lets what runs end within SHUTDOWN_GRACE, and hands the rest
@@ -60,6 +63,7 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event | None = None) -
         cookie_key=CookieKey(settings),
         fetches=Semaphore(settings.worker_concurrency),
         stopping=stop or asyncio.Event(),
+        tracer=(tracing or Tracing()).tracer,
     )
     keeping = asyncio.create_task(freshness.keep(engine, store, updates=settings.engine_updates))
     try:

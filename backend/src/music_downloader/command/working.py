@@ -4,6 +4,7 @@ import asyncio
 
 from music_downloader.command.loop import run
 from music_downloader.config.settings import Settings
+from music_downloader.config.tracing import start_tracing
 from music_downloader.migration import upgrade_when_reachable
 from music_downloader.stopping import stopping
 from music_downloader.worker import run_worker
@@ -16,6 +17,7 @@ def work_on(settings: Settings) -> None:
 
 async def _work(settings: Settings) -> None:
     stop = asyncio.Event()
+    tracing = start_tracing(settings.otel_exporter_otlp_endpoint)
     with stopping(stop.set):
         migrating = asyncio.create_task(upgrade_when_reachable(settings.sqlalchemy_url))
         asked = asyncio.create_task(stop.wait())
@@ -23,5 +25,6 @@ async def _work(settings: Settings) -> None:
         asked.cancel()
         if migrating.done():
             await migrating
-            await run_worker(settings, stop=stop)
+            await run_worker(settings, stop=stop, tracing=tracing)
         migrating.cancel()
+    await asyncio.to_thread(tracing.end)

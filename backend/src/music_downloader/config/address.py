@@ -1,4 +1,4 @@
-"""Addresses in the configuration: a proxy, the origins of web pages, the prefix of a path.
+"""Addresses in the configuration: a proxy, a collector, the origins of web pages, the prefix of a path.
 
 Each check returns the address in one form, or raises ValueError in words a person can act on. What was
 written is never repeated: it may hold a password.
@@ -14,6 +14,7 @@ _LONGEST_PREFIX = 200
 _PROXY_FORM = (
     "write it as http://host:port or socks5://host:port, with user:password@ before the host if need be"
 )
+_COLLECTOR_FORM = "write the collector's address like http://host:4318"
 _ORIGIN_FORM = "write origins like https://music.example.org, without a path"
 
 
@@ -24,6 +25,16 @@ def check_proxy(text: str) -> str:
         raise ValueError(_PROXY_FORM)
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError(_PROXY_FORM)
+    return text.strip()
+
+
+def check_collector(text: str | None) -> str | None:
+    """Return the address below which a collector takes traces (OTLP over HTTP); None for none."""
+    if text is None:
+        return None
+    parts = _split(text)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        raise ValueError(_COLLECTOR_FORM)
     return text.strip()
 
 

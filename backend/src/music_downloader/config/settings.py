@@ -28,7 +28,7 @@ from pydantic_settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from music_downloader.config.address import check_origins, check_proxy, check_root_path
+from music_downloader.config.address import check_collector, check_origins, check_proxy, check_root_path
 from music_downloader.config.audio import AudioFormat
 from music_downloader.config.rate import Rate, parse_rate
 from music_downloader.config.template import DEFAULT_TEMPLATE, Template
@@ -120,6 +120,7 @@ class Settings(BaseSettings):
     admin_email: str | None = None
     admin_password: SecretStr | None = None
     metrics_token: SecretStr | None = None
+    otel_exporter_otlp_endpoint: Annotated[str | None, AfterValidator(check_collector)] = None
 
     @field_validator("log_level", mode="before")
     @classmethod

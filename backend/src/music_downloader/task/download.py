@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import structlog
+from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span, use_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from procrastinate import App, JobContext
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -43,6 +45,8 @@ _MAY_BE_OF_STORAGE = {
     ErrorCode.TIMEOUT,
 }
 _LISTED_AGAIN_SECONDS = 30.0
+_RESULT = "nas_music.download.result"
+_PROPAGATOR = TraceContextTextMapPropagator()
 _GOODBYE_SECONDS = 3.0  # for a worker that is told to stop while the database is away
 
 
@@ -51,8 +55,11 @@ def declare(app: App) -> None:
     app.task(name=RUN_DOWNLOAD, queue=DOWNLOADS, pass_context=True)(run_download)
 
 
-async def run_download(context: JobContext, download_id: int) -> None:
-    """Run one attempt at a download. The job may come twice: only a pending row is ever claimed."""
+async def run_download(context: JobContext, download_id: int, traceparent: str | None = None) -> None:
+    """Run one attempt at a download. The job may come twice: only a pending row is ever claimed.
+
+    Its span belongs to the trace of the request, or of the attempt, that has queued it (W3C Trace Context).
+    """
     state = WorkerState.of(context)
     if not await _is_free(state, download_id):
         return
@@ -77,11 +84,27 @@ async def run_download(context: JobContext, download_id: int) -> None:
         place.leave()
         raise
     log.info("download.started")
-    watch = Stopwatch()
-    work = asyncio.create_task(_attempt(state, claimed, place, watch))
-    attempt = asyncio.create_task(_followed(state, claimed, work, watch))
+    watch = Stopwatch(state.tracer)
+    span = _begin_span(state, claimed, traceparent)
+    with use_span(span):  # for both tasks, which take it over
+        work = asyncio.create_task(_attempt(state, claimed, place, watch))
+        attempt = asyncio.create_task(_followed(state, claimed, work, watch))
     attempt.add_done_callback(lambda _: place.leave())
+    attempt.add_done_callback(lambda _: span.end())
     await custody.outlast(state, claimed, attempt)
+
+
+def _begin_span(state: WorkerState, claimed: Claim, traceparent: str | None) -> Span:
+    return state.tracer.start_span(
+        "download",
+        context=_PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}),
+        kind=SpanKind.CONSUMER,
+        attributes={
+            "nas_music.download.id": claimed.download_id,
+            "nas_music.download.attempt": claimed.attempt,
+            "nas_music.download.format": claimed.audio_format.value,
+        },
+    )
 
 
 async def _claim(state: WorkerState, download_id: int) -> Claim | None:
@@ -144,6 +167,7 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
     mine = state.running[claimed.download_id] = Running(claimed=claimed, work=work)
     try:
         await work
+        get_current_span().set_attribute(_RESULT, DownloadStatus.COMPLETED.value)
         watch.add_to(state.taken)
     except asyncio.CancelledError:
         ours = asyncio.current_task()
@@ -232,6 +256,9 @@ async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) 
     fail = partial(download.fail, claimed=claimed, error=error, retry_delay=state.settings.retry_delay)
     status = await persist(state, fail)
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
+    span = get_current_span()
+    span.set_attributes({_RESULT: DownloadStatus.FAILED.value, "error.type": error.code.value})
+    span.set_status(StatusCode.ERROR, error.detail)
     if status is not DownloadStatus.PENDING:  # otherwise the next attempt goes on from what is there
         await _clear(state, claimed)
 

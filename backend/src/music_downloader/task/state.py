@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from opentelemetry.trace import NoOpTracer, Tracer
 from procrastinate import JobContext
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -53,7 +54,7 @@ class WorkerState:
 
     `stopping` asks it to begin nothing more. `registered` are the ids by which the queue knows it. `listing`
     are the downloads whose list is long, and being read. `taken` is what attempts have taken, by figure and
-    phase, and isn't noted yet.
+    phase, and isn't noted yet. The `tracer` makes their spans.
     """
 
     settings: Settings
@@ -69,6 +70,7 @@ class WorkerState:
     registered: set[int] = field(default_factory=set)
     listing: set[int] = field(default_factory=set)
     taken: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tracer: Tracer = field(default_factory=NoOpTracer)
 
     @property
     def places(self) -> int:

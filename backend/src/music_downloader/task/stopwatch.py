@@ -1,10 +1,11 @@
-"""How long the phases of an attempt take, for metrics."""
+"""How long the phases of an attempt take, for metrics and traces."""
 
 import asyncio
 import time
 from collections import Counter
 
 import structlog
+from opentelemetry.trace import INVALID_SPAN, Span, Tracer
 from sqlalchemy.exc import SQLAlchemyError
 
 from music_downloader.service import download, measurement
@@ -19,18 +20,21 @@ _LAST_WORD_SECONDS = 2.0
 
 
 class Stopwatch:
-    """Adds up the seconds that one attempt spends in each phase."""
+    """Adds up the seconds that one attempt spends in each phase; each time is a span of the attempt's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracer: Tracer) -> None:
         self.seconds: dict[str, float] = {}
         self._phase: str | None = None
         self._since = 0.0
+        self._tracer = tracer
+        self._span: Span = INVALID_SPAN
 
     def enter(self, phase: str) -> None:
         """End the phase before and begin this one; nothing happens within it, or with an unknown word."""
         if phase != self._phase and phase in PHASES:
             self.stop()
             self._phase, self._since = phase, time.monotonic()
+            self._span = self._tracer.start_span(phase)
 
     def stop(self) -> None:
         """End the phase; nothing happens when there is none."""
@@ -38,6 +42,7 @@ class Stopwatch:
             taken = time.monotonic() - self._since
             self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + taken
             self._phase = None
+            self._span.end()
 
     def add_to(self, taken: Counter[tuple[str, str]]) -> None:
         """Add what the attempt has taken so far to the figures of all."""

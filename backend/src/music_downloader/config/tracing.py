@@ -1,0 +1,69 @@
+"""Traces for whoever runs an OpenTelemetry collector: requests, and the attempts that follow from them.
+
+Without OTEL_EXPORTER_OTLP_ENDPOINT there are none, and what sends them is never loaded.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Final
+
+from opentelemetry.trace import NoOpTracerProvider, Tracer, TracerProvider
+
+from music_downloader import version
+from music_downloader.errors import ConfigurationError
+
+_OURS: Final = "nas-music-downloader"
+_SEND_SECONDS: Final = 3
+_LAST_WORD_SECONDS: Final = 5.0
+_NOT_INSTALLED: Final = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT is set, but what sends traces isn't installed: install the package with its "
+    "extra `tracing`, or build the image with REQUIREMENTS=requirements-image-tracing.txt."
+)
+
+
+def _nothing() -> None:
+    """Have nothing to end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tracing:
+    """Where this process' spans go; `is_on` where that is anywhere. `end` sends the last of them."""
+
+    is_on: bool = False
+    provider: TracerProvider = field(default_factory=NoOpTracerProvider)
+    end: Callable[[], None] = _nothing
+
+    @property
+    def tracer(self) -> Tracer:
+        """What makes spans of our own."""
+        return self.provider.get_tracer(_OURS, version())
+
+
+def start_tracing(endpoint: str | None) -> Tracing:
+    """Begin to send spans to the collector at this address, if there is one; OTLP over HTTP.
+
+    What else OpenTelemetry's variables say (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER and so on) holds.
+    Raises ConfigurationError where what sends them isn't installed.
+    """
+    if endpoint is None:
+        return Tracing()
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk import trace
+        from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise ConfigurationError(_NOT_INSTALLED) from error
+    named = {SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or _OURS, SERVICE_VERSION: version()}
+    provider = trace.TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_SEND_SECONDS)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+
+    def end() -> None:
+        ending = Thread(target=provider.shutdown, daemon=True)  # it tries a collector that is away for long
+        ending.start()
+        ending.join(_LAST_WORD_SECONDS)
+
+    return Tracing(is_on=True, provider=provider, end=end)
