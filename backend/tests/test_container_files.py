@@ -1,5 +1,6 @@
 """The container's files say what the code says; what they do is seen by building and running the image."""
 
+import json
 import os
 import re
 import subprocess
@@ -255,6 +256,19 @@ def test_a_container_that_is_root_becomes_whom_it_is_told_for_good() -> None:
     refused = _enter("setpriv", "--bounding-set=-setuid,-setgid", PUID="99", PGID="100")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "capabilities SETUID and SETGID" in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_what_hands_signals_on_is_the_same_user_as_the_service_and_may_do_so() -> None:
+    dockerfile = (BACKEND / "Dockerfile").read_text(encoding="utf-8")
+    found = re.search(r"^ENTRYPOINT (\[.*\])$", dockerfile, re.MULTILINE)
+    assert found
+    places = {"/opt/entry.sh": str(BACKEND / "entry.sh"), "/usr/bin/tini": "id"}
+    entry = [places.get(word, word) for word in json.loads(found[1])]
+    capable = ("setpriv", "--bounding-set=-all,+setuid,+setgid", "--inh-caps=-all")
+    environment = {"PATH": os.environ["PATH"], "PUID": "99", "PGID": "100"}
+    ran = subprocess.run([*capable, *entry], env=environment, capture_output=True, timeout=30, check=True)
+    assert ran.stdout.startswith(b"uid=99")
 
 
 def test_no_registry_is_named_in_what_the_image_is_made_of() -> None:
