@@ -56,7 +56,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _FIRST_WAIT_SECONDS = 5
 _HANDING_BACK_SECONDS = 5
-_ASKED_BY_MACHINES = ("/health", "/metrics")
+_UNTRACED = ("/health", "/metrics", "/ui")  # asked by machines; or files, and a shared link in the query
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -154,7 +154,7 @@ def _wrap(app: FastAPI, settings: Settings, requests: Requests) -> None:
 
 
 def _telemetry(tracing: Tracing, root_path: str) -> TelemetryConfig | None:
-    """Return which requests have spans: all but those that only ask how the service is, if there are any."""
+    """Return which requests have spans, if there are any."""
     if not tracing.is_on:
         return None
     return {
@@ -162,7 +162,7 @@ def _telemetry(tracing: Tracing, root_path: str) -> TelemetryConfig | None:
         "metrics": False,
         "logs": False,
         "operation_spans": False,
-        "exclude": lambda scope: scope["path"].removeprefix(root_path).startswith(_ASKED_BY_MACHINES),
+        "exclude": lambda scope: scope["path"].removeprefix(root_path).startswith(_UNTRACED),
     }
 
 

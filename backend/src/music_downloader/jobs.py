@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import JobDeferrer
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,7 +34,6 @@ SILENT_AFTER_SECONDS = 15
 # A person who asks for one track needn't wait until somebody's thousand are through.
 _SUBMITTED, _OF_A_LIST = 10, 0
 
-_PROPAGATOR = TraceContextTextMapPropagator()
 # Never opened: a job rides on the connection of the transaction that it belongs to.
 _deferrer = App(connector=PsycopgConnector())
 
@@ -68,7 +66,7 @@ async def enqueue_download(
         queue=DOWNLOADS,
         priority=_OF_A_LIST if of_a_list else _SUBMITTED,
         delay=delay,
-        arguments={"download_id": download_id, **_trace()},
+        arguments={"download_id": download_id},
     )
 
 
@@ -76,15 +74,8 @@ async def enqueue_tracks(session: AsyncSession, download_ids: Sequence[int]) -> 
     """Add the jobs of many tracks of a list at once, in their order."""
     if download_ids:
         job = await _configure(session, RUN_DOWNLOAD, queue=DOWNLOADS, priority=_OF_A_LIST)
-        arguments: list[dict[str, Any]] = [{"download_id": number, **_trace()} for number in download_ids]
+        arguments: list[dict[str, Any]] = [{"download_id": download_id} for download_id in download_ids]
         await job.batch_defer_async(*arguments)
-
-
-def _trace() -> dict[str, str]:
-    """Return the trace that is under way as an argument of a job; nothing where there is none."""
-    carried: dict[str, str] = {}
-    _PROPAGATOR.inject(carried)
-    return {"traceparent": carried["traceparent"]} if carried else {}
 
 
 async def _configure(

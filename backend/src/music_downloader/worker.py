@@ -83,9 +83,11 @@ async def run_worker(
         keeping.cancel()
         await asyncio.wait({keeping})
         await custody.end(state)
-        await stopwatch.note_the_rest(state)
         await engine.close()
-        await database.dispose()
+        try:
+            await stopwatch.note_the_rest(state)
+        finally:
+            await database.dispose()
 
 
 async def _work(state: WorkerState) -> None:

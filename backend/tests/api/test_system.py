@@ -233,6 +233,7 @@ async def test_a_wrong_method_is_405_and_names_all_the_right_ones(service: Servi
         assert_problem(answer, 405)
         assert answer.headers["allow"] == allowed, path
     below = await serve(root_path="/music")
+    assert (await below.http.get("/music")).json()["docs"] == "/music/docs"  # a proxy may hand it on bare
     assert (await below.http.put("/music/api/downloads/1")).headers["allow"] == "GET, DELETE"
 
 

@@ -18,13 +18,15 @@ def work_on(settings: Settings) -> None:
 async def _work(settings: Settings) -> None:
     stop = asyncio.Event()
     tracing = start_tracing(settings.otel_exporter_otlp_endpoint)
-    with stopping(stop.set):
-        migrating = asyncio.create_task(upgrade_when_reachable(settings.sqlalchemy_url))
-        asked = asyncio.create_task(stop.wait())
-        await asyncio.wait({migrating, asked}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        if migrating.done():
-            await migrating
-            await run_worker(settings, stop=stop, tracing=tracing)
-        migrating.cancel()
-    await asyncio.to_thread(tracing.end)
+    try:
+        with stopping(stop.set):
+            migrating = asyncio.create_task(upgrade_when_reachable(settings.sqlalchemy_url))
+            asked = asyncio.create_task(stop.wait())
+            await asyncio.wait({migrating, asked}, return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            if migrating.done():
+                await migrating
+                await run_worker(settings, stop=stop, tracing=tracing)
+            migrating.cancel()
+    finally:
+        await asyncio.to_thread(tracing.end)

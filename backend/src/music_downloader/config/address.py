@@ -14,7 +14,10 @@ _LONGEST_PREFIX = 200
 _PROXY_FORM = (
     "write it as http://host:port or socks5://host:port, with user:password@ before the host if need be"
 )
-_COLLECTOR_FORM = "write the collector's address like http://host:4318"
+_COLLECTOR_FORM = (
+    "write the collector's address like http://host:4318, without /v1/traces; what it asks for belongs into "
+    "OTEL_EXPORTER_OTLP_HEADERS"
+)
 _ORIGIN_FORM = "write origins like https://music.example.org, without a path"
 
 
@@ -33,7 +36,9 @@ def check_collector(text: str | None) -> str | None:
     if text is None:
         return None
     parts = _split(text)
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError(_COLLECTOR_FORM)
+    if "@" in parts.netloc or parts.query or parts.fragment or parts.path.rstrip("/").endswith("/v1/traces"):
         raise ValueError(_COLLECTOR_FORM)
     return text.strip()
 

@@ -13,7 +13,12 @@ _SECRET_NAME = re.compile(
 )
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_NOISY = {"procrastinate": logging.WARNING, "alembic": logging.WARNING, "uvicorn.access": logging.WARNING}
+_NOISY = {
+    "procrastinate": logging.WARNING,
+    "alembic": logging.WARNING,
+    "uvicorn.access": logging.WARNING,
+    "opentelemetry": logging.ERROR,  # a line for each try to reach a collector that is away
+}
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

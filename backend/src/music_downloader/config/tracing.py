@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import Final
 
+from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracerProvider, Tracer, TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from music_downloader import version
 from music_downloader.errors import ConfigurationError
@@ -17,6 +19,8 @@ from music_downloader.errors import ConfigurationError
 _OURS: Final = "nas-music-downloader"
 _SEND_SECONDS: Final = 3
 _LAST_WORD_SECONDS: Final = 5.0
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+_PARENT: Final = "traceparent"
 _NOT_INSTALLED: Final = (
     "OTEL_EXPORTER_OTLP_ENDPOINT is set, but what sends traces isn't installed: install the package with its "
     "extra `tracing`, or build the image with REQUIREMENTS=requirements-image-tracing.txt."
@@ -67,3 +71,15 @@ def start_tracing(endpoint: str | None) -> Tracing:
         ending.join(_LAST_WORD_SECONDS)
 
     return Tracing(is_on=True, provider=provider, end=end)
+
+
+def traceparent_now() -> str | None:
+    """Return the place in a trace that this task is at, in a form that can be kept (W3C Trace Context)."""
+    carried: dict[str, str] = {}
+    _PROPAGATOR.inject(carried)
+    return carried.get(_PARENT)
+
+
+def context_after(traceparent: str | None) -> Context:
+    """Return the context of what follows from there; without one, of what begins a trace of its own."""
+    return _PROPAGATOR.extract({_PARENT: traceparent} if traceparent else {}, Context())

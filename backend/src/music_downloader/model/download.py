@@ -47,6 +47,7 @@ class Download(Base):
     `item_position` its place there. `fetching` rows have a place at their `host`, `parked` ones wait for it,
     `held` ones for the library. `attempts_lost` of the attempts ended with their worker's death. `fence` is
     the last claim's number, which no other claim ever has; `fence_at_retry` was it when a person retried.
+    `traceparent` is the submission's place in a trace (W3C Trace Context), where somebody collects them.
     What only the worker needs is not loaded with a row: `entry` is what the list told of a track, `listing`
     what it told of itself.
     """
@@ -150,6 +151,7 @@ class Download(Base):
     fence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     fence_at_retry: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     request_id: Mapped[str | None] = mapped_column(String(128))
+    traceparent: Mapped[str | None] = mapped_column(String(64))
     host: Mapped[str] = mapped_column(String(255), server_default="")
     fetching: Mapped[bool] = mapped_column(server_default=text("false"))
     parked: Mapped[bool] = mapped_column(server_default=text("false"))

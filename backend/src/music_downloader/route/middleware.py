@@ -36,6 +36,8 @@ class RequestContext:
             return
         if self.root_path:
             scope["root_path"] = self.root_path
+            if scope["path"] == self.root_path:
+                scope["path"] += "/"  # some proxies hand on a bare prefix as it is
         sent = Headers(scope=scope).get("x-request-id", "")
         request_id = sent if _SANE_ID.fullmatch(sent) else secrets.token_hex(16)
         scope["request_id"] = request_id

@@ -55,11 +55,14 @@ class Claim:
     audio_format: AudioFormat
     entry: Mapping[str, Any] | None
     request_id: str | None
+    traceparent: str | None = None
     has_cookies: bool = True
     is_certain: bool = True
 
     @classmethod
-    def of(cls, row: Download | Row[*tuple[Any, ...]], *, download_id: int) -> "Claim":
+    def of(
+        cls, row: Download | Row[*tuple[Any, ...]], *, download_id: int, has_cookies: bool = True
+    ) -> "Claim":
         """Read the attempt that a row stands at."""
         return cls(
             download_id=download_id,
@@ -77,7 +80,8 @@ class Claim:
             audio_format=row.format,
             entry=row.entry,
             request_id=row.request_id,
-            has_cookies=getattr(row, "has_cookies", True),
+            traceparent=row.traceparent,
+            has_cookies=has_cookies,
         )
 
     @property
@@ -139,6 +143,7 @@ _CLAIM = (
         Download.format,
         Download.entry,
         Download.request_id,
+        Download.traceparent,
         exists().where(SiteCookies.user_id == Download.user_id).label("has_cookies"),
     )
 )
@@ -164,7 +169,7 @@ async def take(session: AsyncSession, *, download_id: int, places: int) -> Claim
     if row is None:
         await host.park(session, download_id=download_id)
         return None
-    claimed = Claim.of(row, download_id=download_id)
+    claimed = Claim.of(row, download_id=download_id, has_cookies=row.has_cookies)
     await record(session, claimed, Action.START, Outcome.SUCCESS, {"attempt": claimed.attempt})
     return claimed
 

@@ -329,6 +329,7 @@ def _row(
         "host": track.host,
         "format": audio_format,
         "request_id": request_id,
+        "traceparent": collection.traceparent,
         "position": track.position,
         "item_position": track.item_position,
         "title": track.title,

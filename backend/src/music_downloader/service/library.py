@@ -39,7 +39,9 @@ def _brought_before(audio_format: AudioFormat, *, at_a_place: bool) -> Select[Tr
     if at_a_place:
         brought = brought.where(
             earlier.item_position == bindparam("item_position"),
-            earlier.entry["said"]["file_name"].astext == bindparam("file_name"),
+            earlier.entry["said"]["file_name"].astext.is_not_distinct_from(
+                bindparam("file_name", type_=Text)
+            ),
         )
     else:
         brought = brought.where(earlier.item_position.is_(None))

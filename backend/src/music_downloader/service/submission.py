@@ -5,6 +5,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.audio import AudioFormat
+from music_downloader.config.tracing import traceparent_now
 from music_downloader.egress.policy import EgressPolicy, host_of
 from music_downloader.errors import TooManyActiveError, UrlRefusedError
 from music_downloader.jobs import enqueue_download
@@ -31,13 +32,14 @@ _UNFINISHED = (
 _INSERT = select(Download).from_statement(
     insert(Download)
     .from_select(
-        ["user_id", "url", "host", "format", "request_id"],
+        ["user_id", "url", "host", "format", "request_id", "traceparent"],
         select(
             bindparam("owner", type_=BigInteger),
             bindparam("url", type_=String),
             bindparam("host", type_=String),
             bindparam("wanted", type_=Download.format.type),
             bindparam("request_id", type_=String),
+            bindparam("traceparent", type_=String),
         ).where(bindparam("max_active", type_=Integer) > _UNFINISHED.scalar_subquery()),
     )
     .on_conflict_do_nothing(
@@ -119,6 +121,7 @@ async def _insert(
             "host": host_of(url),
             "wanted": audio_format,
             "request_id": origin.request_id,
+            "traceparent": traceparent_now(),
             "max_active": max_active,
         },
     )

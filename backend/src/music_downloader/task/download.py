@@ -9,11 +9,11 @@ from pathlib import Path
 
 import structlog
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span, use_span
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from procrastinate import App, JobContext
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from music_downloader.config.tracing import context_after
 from music_downloader.engine.order import Listed
 from music_downloader.errors import BusyListingError, DownloadFailedError, ErrorCode, LostClaimError
 from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
@@ -46,7 +46,6 @@ _MAY_BE_OF_STORAGE = {
 }
 _LISTED_AGAIN_SECONDS = 30.0
 _RESULT = "nas_music.download.result"
-_PROPAGATOR = TraceContextTextMapPropagator()
 _GOODBYE_SECONDS = 3.0  # for a worker that is told to stop while the database is away
 
 
@@ -55,11 +54,8 @@ def declare(app: App) -> None:
     app.task(name=RUN_DOWNLOAD, queue=DOWNLOADS, pass_context=True)(run_download)
 
 
-async def run_download(context: JobContext, download_id: int, traceparent: str | None = None) -> None:
-    """Run one attempt at a download. The job may come twice: only a pending row is ever claimed.
-
-    Its span belongs to the trace of the request, or of the attempt, that has queued it (W3C Trace Context).
-    """
+async def run_download(context: JobContext, download_id: int) -> None:
+    """Run one attempt at a download. The job may come twice: only a pending row is ever claimed."""
     state = WorkerState.of(context)
     if not await _is_free(state, download_id):
         return
@@ -85,7 +81,7 @@ async def run_download(context: JobContext, download_id: int, traceparent: str |
         raise
     log.info("download.started")
     watch = Stopwatch(state.tracer)
-    span = _begin_span(state, claimed, traceparent)
+    span = _begin_span(state, claimed)
     with use_span(span):  # for both tasks, which take it over
         work = asyncio.create_task(_attempt(state, claimed, place, watch))
         attempt = asyncio.create_task(_followed(state, claimed, work, watch))
@@ -94,10 +90,10 @@ async def run_download(context: JobContext, download_id: int, traceparent: str |
     await custody.outlast(state, claimed, attempt)
 
 
-def _begin_span(state: WorkerState, claimed: Claim, traceparent: str | None) -> Span:
+def _begin_span(state: WorkerState, claimed: Claim) -> Span:
     return state.tracer.start_span(
         "download",
-        context=_PROPAGATOR.extract({"traceparent": traceparent} if traceparent else {}),
+        context=context_after(claimed.traceparent),
         kind=SpanKind.CONSUMER,
         attributes={
             "nas_music.download.id": claimed.download_id,
@@ -185,6 +181,7 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
         await _to_its_end(state, claimed, _as_failure(error))
         watch.add_to(state.taken)
     finally:
+        watch.stop()
         if state.running.get(claimed.download_id) is mine:
             del state.running[claimed.download_id]
             state.listing.discard(claimed.download_id)
@@ -256,9 +253,10 @@ async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) 
     fail = partial(download.fail, claimed=claimed, error=error, retry_delay=state.settings.retry_delay)
     status = await persist(state, fail)
     log.warning("download.failed", code=error.code.value, detail=error.detail, status=status)
-    span = get_current_span()
-    span.set_attributes({_RESULT: DownloadStatus.FAILED.value, "error.type": error.code.value})
-    span.set_status(StatusCode.ERROR, error.detail)
+    if status is not None:
+        span = get_current_span()
+        span.set_attributes({_RESULT: DownloadStatus.FAILED.value, "error.type": error.code.value})
+        span.set_status(StatusCode.ERROR)  # the sentence may quote the source's own
     if status is not DownloadStatus.PENDING:  # otherwise the next attempt goes on from what is there
         await _clear(state, claimed)
 

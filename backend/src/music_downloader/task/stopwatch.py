@@ -59,7 +59,7 @@ async def keep_noting(state: WorkerState) -> None:
 
 
 async def note_the_rest(state: WorkerState) -> None:
-    """Write down what is left when the worker ends, if the database answers at once."""
+    """Write down what is left when the worker ends, if the database answers soon."""
     try:
         async with asyncio.timeout(_LAST_WORD_SECONDS):
             await _note(state)
@@ -68,7 +68,10 @@ async def note_the_rest(state: WorkerState) -> None:
 
 
 async def _note(state: WorkerState) -> None:
-    """Write down what was added since the last time; with the database away it is kept for the next."""
+    """Write down what was added since the last time; with the database away it is kept for the next.
+
+    A commit whose answer is lost is done twice: figures may, seldom, be a little too high.
+    """
     figures = dict(state.taken)
     if not figures:
         return
@@ -77,6 +80,8 @@ async def _note(state: WorkerState) -> None:
         async with state.sessionmaker.begin() as session:
             await download.unhurried(session)
             await measurement.note(session, figures)
-    except (SQLAlchemyError, OSError) as error:
+    except BaseException as error:
         state.taken.update(figures)
+        if not isinstance(error, SQLAlchemyError | OSError):
+            raise
         log.debug("measurement.postponed", error=type(error).__name__)

@@ -150,7 +150,7 @@ async def run_bounded(interpreter: Sequence[str], *arguments: str, folder: Path)
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name.upper() in _PASSED_ON or name.startswith("PIP_")
+        if value and (name.upper() in _PASSED_ON or name.startswith("PIP_"))
     }
     try:
         process = await asyncio.create_subprocess_exec(

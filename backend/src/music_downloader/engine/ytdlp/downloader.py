@@ -84,8 +84,9 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         handler = self._request_director.handlers["Urllib"]
         handler._SUPPORTED_URL_SCHEMES = ("http", "https", "data")  # noqa: SLF001 - no FTP
         # Each fetch has a proxy of its own, and yt-dlp makes a TLS context for each proxy: reading all
-        # certificates again would be a third of what a small fetch costs.
-        handler._make_sslcontext = cache(handler._make_sslcontext)  # noqa: SLF001 - yt-dlp has no other way
+        # certificates again would be a third of what a small fetch costs. Later versions may do it elsewhere.
+        with suppress(AttributeError):
+            handler._make_sslcontext = cache(handler._make_sslcontext)  # noqa: SLF001 - there is no other way
         # A rehearsal of a whole download: it compiles and imports what every fetch needs, builds the request
         # handlers and the TLS context, and opens no socket. Without it, a fetch is slower but no different.
         with suppress(Exception):
