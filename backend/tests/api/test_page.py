@@ -11,7 +11,8 @@ from tests.conftest import Serve, Service
 from music_downloader.route import page
 
 INDEX = (
-    '<meta name="prefix" content="__PREFIX__"><meta property="csp-nonce" nonce="__NONCE__">'
+    '<meta name="prefix" content="__PREFIX__"><meta name="registration" content="__REGISTRATION__">'
+    '<meta property="csp-nonce" nonce="__NONCE__">'
     '<script src="./assets/index-Ab1.js" nonce="__NONCE__"></script>'
 )
 SCRIPT = b"console.log(1)" * 50
@@ -40,6 +41,13 @@ async def test_every_address_of_the_page_is_the_page(service: Service) -> None:
         assert answer.headers["cache-control"] == "private, no-cache"
         assert 'src="/ui/assets/index-Ab1.js"' in answer.text
     assert (await service.http.get("/ui?url=a%20b")).headers["location"] == "/ui/?url=a%20b"
+
+
+async def test_the_page_knows_whether_people_may_register(serve: Serve) -> None:
+    for registration in ("open", "closed"):
+        service = await serve(registration=registration)
+        answer = await service.http.get("/ui/sign-in")
+        assert f'<meta name="registration" content="{registration}">' in answer.text
 
 
 async def test_below_a_prefix_the_page_finds_its_own_files(serve: Serve) -> None:

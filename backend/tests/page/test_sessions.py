@@ -1,7 +1,7 @@
 """Sessions in the page: their end, their renewal, and what administrators do to others'."""
 
 import pytest
-from playwright.async_api import FilePayload, expect
+from playwright.async_api import FilePayload, Route, expect
 from tests import media
 from tests.page.browsing import SECRET, account, call
 from tests.page.conftest import Visit
@@ -131,3 +131,22 @@ async def test_administrators_see_everything_share_their_role_and_keep_somebody_
     await page.get_by_label("Status").select_option("cancelled")
     await expect(page.get_by_text("Nobody has such a download.")).to_be_visible()
     assert refused == []  # nobody's covers are asked for, which only their owners get
+
+
+async def test_where_nobody_may_register_the_page_does_not_offer_it(visit: Visit) -> None:
+    visitor = await visit()
+    await visitor.open("sign-in")
+    link = visitor.page.get_by_role("link", name="Create an account")
+    await expect(link).to_be_visible()
+
+    async def closed(route: Route) -> None:
+        answer = await route.fetch()
+        text = (await answer.text()).replace(
+            'name="registration" content="open"', 'name="registration" content="closed"'
+        )
+        await route.fulfill(response=answer, body=text)
+
+    await visitor.page.route("**/ui/sign-in", closed)
+    await visitor.open("sign-in")
+    await expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
+    await expect(link).to_have_count(0)

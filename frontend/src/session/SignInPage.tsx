@@ -2,6 +2,7 @@ import { Alert, Button, PasswordInput, Stack, TextInput } from '@mantine/core'
 import { type FormEvent, useState } from 'react'
 import { Link, useSearch } from 'wouter'
 import { reason } from '../api/client'
+import { isOpen } from '../api/registration'
 import { texts } from '../texts'
 import { signIn } from './account'
 import { Door } from './Door'
@@ -74,9 +75,11 @@ export function SignInPage() {
           </Button>
         </Stack>
       </form>
-      <p>
-        {words.noAccount} <Link href={`/register${search ? `?${search}` : ''}`}>{words.toRegister}</Link>
-      </p>
+      {isOpen && (
+        <p>
+          {words.noAccount} <Link href={`/register${search ? `?${search}` : ''}`}>{words.toRegister}</Link>
+        </p>
+      )}
     </Door>
   )
 }

@@ -1,9 +1,9 @@
 """The page for people: files that `make setup` builds out of `frontend/`, served as they are.
 
-Only `index.html` is touched: it learns the prefix that the service is served at, and a nonce for the style
-sheets that the page adds as it goes. So its Content-Security-Policy can forbid every script and style that
-stands in the page itself. A browser that has the page already hears 304, with the policy for the nonce in its
-copy: the ETag brings that nonce back.
+Only `index.html` is touched: it learns the prefix that the service is served at, whether people may register,
+and a nonce for the style sheets that the page adds as it goes. So its Content-Security-Policy can forbid
+every script and style that stands in the page itself. A browser that has the page already hears 304, with the
+policy for the nonce in its copy: the ETag brings that nonce back.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import Headers
 
+from music_downloader.dependencies import SettingsDep
 from music_downloader.errors import NotFoundError
 from music_downloader.route.conditional import Version, is_known
 
@@ -80,27 +81,30 @@ async def get_asset(name: str, request: Request) -> Response:
 
 @router.head("/ui/{path:path}")
 @router.get("/ui/{path:path}")
-async def get_page(path: str, request: Request) -> Response:
+async def get_page(path: str, request: Request, settings: SettingsDep) -> Response:
     """Return the page itself, which knows its own addresses; or a file that lies beside it."""
     name = path.rpartition("/")[2]
     if path == name and "." in name:
         return await asyncio.to_thread(_file, Path(), name, Headers(scope=request.scope), keeps=_FOR_AN_HOUR)
     if "." in name:
         raise NotFoundError
-    return await asyncio.to_thread(_page, _prefix(request), Headers(scope=request.scope))
+    return await asyncio.to_thread(
+        _page, _prefix(request), Headers(scope=request.scope), registration=settings.registration
+    )
 
 
 def _prefix(request: Request) -> str:
     return str(request.scope.get("root_path", ""))
 
 
-def _page(prefix: str, asked: Headers) -> Response:
+def _page(prefix: str, asked: Headers, *, registration: str) -> Response:
     shown_prefix = escape(prefix, quote=True)
     try:
         page = (FOLDER / "index.html").read_text(encoding="utf-8")
     except FileNotFoundError:
         return HTMLResponse(_NOT_BUILT.format(prefix=shown_prefix), headers={"Cache-Control": "no-cache"})
     page = page.replace("__PREFIX__", shown_prefix).replace('="./', f'="{shown_prefix}/ui/')
+    page = page.replace("__REGISTRATION__", registration)
     digest = _digest(f"{_POLICY}{page}".encode())
     kept = re.search(rf'"{digest}\.([A-Za-z0-9_-]{{22}})"', asked.get("if-none-match", ""))
     nonce = kept[1] if kept else secrets.token_urlsafe(16)
