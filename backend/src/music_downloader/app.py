@@ -153,10 +153,10 @@ def _wrap(app: FastAPI, settings: Settings, requests: Requests) -> None:
     app.add_middleware(Forwarding, trusted=settings.trusted_proxies)
 
 
-def _telemetry(tracing: Tracing, root_path: str) -> TelemetryConfig | None:
+def _telemetry(tracing: Tracing, root_path: str) -> TelemetryConfig:
     """Return which requests have spans, if there are any."""
     if not tracing.is_on:
-        return None
+        return {"tracing": False, "metrics": False, "logs": False}  # nobody needs to look for a provider
     return {
         "tracer_provider": tracing.provider,
         "metrics": False,

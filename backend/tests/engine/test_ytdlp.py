@@ -1,8 +1,10 @@
+# ruff: noqa: SLF001 - what yt-dlp would do is asked of its own table
 """What yt-dlp says, in our own words and types."""
 
 import dataclasses
 import json
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import chdir
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from music_downloader.engine.faults import Fault
 from music_downloader.engine.order import ChildOrder
 from music_downloader.engine.source import SourceInfo, Thumbnail
 from music_downloader.engine.ytdlp import Downloader, judge
+from music_downloader.engine.ytdlp.matching import Extractors
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
 JSON = st.recursive(
@@ -120,11 +123,17 @@ def test_any_info_is_read_and_survives_the_pipe(info: dict[str, Any]) -> None:
     assert SourceInfo.from_json(json.loads(json.dumps(dataclasses.asdict(read)))) == read
 
 
-def test_a_fetch_reads_no_certificates_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Downloader]:
+    """One as the fork server has it."""
+    with chdir(tmp_path_factory.mktemp("warm")):
+        downloader = Downloader()
+        downloader.warm_up()
+        yield downloader
+
+
+def test_a_fetch_reads_no_certificates_anew(warm: Downloader, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fork server has read them: a hundred and more, and every fetch has a proxy of its own."""
-    monkeypatch.chdir(tmp_path)
-    downloader = Downloader()
-    downloader.warm_up()
     read: list[object] = []
     monkeypatch.setattr(_helper, "ssl_load_certs", lambda *anything, **_: read.append(anything))
     order = ChildOrder(
@@ -137,5 +146,32 @@ def test_a_fetch_reads_no_certificates_anew(tmp_path: Path, monkeypatch: pytest.
         max_items=None,
     )
     with pytest.raises(DownloadError, match="Connection refused"):
-        downloader.fetch(order, lambda *_, **__: None)
+        warm.fetch(order, lambda *_, **__: None)
     assert not read
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://music.example/song.mp3",
+        "https://www.youtube.com/watch?v=BaW_jenozKc",
+        "https://www.youtube.com/watch?v=BaW_jenozKc&list=PL4lCao7KL_QFVb7Iudeipvc2BCavECqzc",
+        "https://music.youtube.com/playlist?list=OLAK5uy_l1m0thk3g31NmIIz_vMIbWtyv7eZixlH0",
+        "https://youtu.be/BaW_jenozKc",
+        "https://soundcloud.com/ethmusic/lostin-powers-she-so-heavy",
+        "https://soundcloud.com/the-concept-band/sets/the-royal-concept-ep",
+        "https://youtube-dl.bandcamp.com/track/youtube-dl-test-song",
+        "https://blazo.bandcamp.com/album/jazz-format-mixtape-vol-1",
+        "https://archive.org/details/gd1977-05-08.shure57.stevenson.29303.flac16",
+        "https://vimeo.com/56015672",
+        "https://www.mixcloud.com/dholbach/cryptkeeper/",
+        "ytsearch:a song",
+        "a song",
+        "",
+        "https://",
+        "HTTPS://WWW.YOUTUBE.COM/watch?v=BaW_jenozKc",
+    ],
+)
+def test_the_extractor_is_the_one_that_yt_dlp_would_find(warm: Downloader, url: str) -> None:
+    found = next((key for key, extractor in warm._ies.items() if extractor.suitable(url)), None)
+    assert Extractors(warm._ies).find(url) == found

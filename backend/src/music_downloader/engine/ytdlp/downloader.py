@@ -26,6 +26,7 @@ from music_downloader.engine.faults import Fault
 from music_downloader.engine.order import ChildOrder, ChildPictureOrder, Emit, Item, Progress
 from music_downloader.engine.source import SourceInfo
 from music_downloader.engine.ytdlp import cookies, listing, pictures, verdicts
+from music_downloader.engine.ytdlp.matching import Extractors
 from music_downloader.engine.ytdlp.reporting import Logger, Meter
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
@@ -76,11 +77,11 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         self.last_refusal: HTTPError | None = None
         self.met_refusal = False
         self.taken: dict[str, Any] | None = None
+        self._extractors: Extractors | None = None
 
     def warm_up(self) -> None:
         """Do before the fork what every child would do after it."""
-        for extractor in self._ies.values():
-            extractor.suitable("https://nobody.invalid/no-such-path.mp3")  # compiles its pattern
+        self._extractors = Extractors(self._ies)
         handler = self._request_director.handlers["Urllib"]
         handler._SUPPORTED_URL_SCHEMES = ("http", "https", "data")  # noqa: SLF001 - no FTP
         # Each fetch has a proxy of its own, and yt-dlp makes a TLS context for each proxy: reading all
@@ -129,6 +130,12 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
         meter.finish()
         info = SourceInfo.from_yt_dlp(self.taken)
         emit("done", path=self.taken["filepath"], info=asdict(info))
+
+    def extract_info(self, url: str, download: bool = True, ie_key: str | None = None, **more: Any) -> Any:  # noqa: ANN401, FBT001, FBT002 - as yt-dlp has it
+        """Do as always, with the extractor that knows the address named beforehand."""
+        if ie_key is None and self._extractors is not None:
+            ie_key = self._extractors.find(url)
+        return super().extract_info(url, download, ie_key, **more)
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:  # noqa: ANN401 - untyped
         """Leave requests to the standard library, whatever else is installed: others dial on their own."""
