@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import debian
@@ -28,12 +29,19 @@ def main() -> int:
     wanted = {name: _digest(name) for name in ("run", "dev")}
     installed = STAMP.read_text(encoding="utf-8") if STAMP.exists() else ""
     is_done = installed == wanted["dev"] or (installed == wanted["run"] and not dev)
-    status = 0 if is_done else _install(dev=dev, stamp=wanted["dev" if dev else "run"])
-    if status != 0:
-        return status
-    has_page = frontend.provide(VENV, dev=dev)
-    if dev:
-        debian.provide(VENV / "debian")
+    if not is_done and not _has_environment():
+        return 1
+    with ThreadPoolExecutor(2) as beside:  # while pip unpacks, and Node builds, the other processor is idle
+        programs = beside.submit(debian.provide, VENV / "debian") if dev else None
+        if not is_done and not _has_packages(dev=dev):
+            return 1
+        compiled = beside.submit(_compile) if not is_done else None
+        has_page = frontend.provide(VENV, dev=dev)
+    if programs is not None:
+        programs.result()
+    if compiled is not None:
+        compiled.result()
+        STAMP.write_text(wanted["dev" if dev else "run"], encoding="utf-8")
     # Without its page the service runs all the same; tests don't.
     return 0 if has_page or not dev else 1
 
@@ -48,26 +56,39 @@ def _digest(name: str) -> str:
     return f"{name} {hashlib.sha256(b'|'.join(parts)).hexdigest()}\n"
 
 
-def _install(*, dev: bool, stamp: str) -> int:
+def _has_environment() -> bool:
+    """Make `.venv` unless it is there; False, and a sentence, if that fails."""
     if not _can_make_venv():
         return _fail("Python can't make virtual environments here; on Debian: apt install python3-venv.")
     STAMP.unlink(missing_ok=True)
     print(f"Setting up {VENV} ...", flush=True)
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    return _usable() or _runs([sys.executable, "-m", "venv", "--clear", str(VENV)])
+
+
+def _has_packages(*, dev: bool) -> bool:
+    """Install what the lock names, each with its hash: nothing is left for pip to work out."""
+    pip = [_python(), "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    pip += ["--no-deps", "--no-compile"]
     requirements = str(_requirements("dev" if dev else "run"))
-    steps = [
-        [sys.executable, "-m", "venv", "--clear", str(VENV)] if not _usable() else [],
-        # The lock names everything with its hash, so nothing is left for pip to work out.
-        [*pip, "install", "--quiet", "--require-hashes", "--no-deps", "--no-compile", "-r", requirements],
-        [*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-compile", "-e", str(BACKEND)],
-        # Compiled here, on all cores, rather than by pip on one.
-        [pip[0], "-m", "compileall", "-q", "-j", "0", str(_packages())],
-    ]
-    for step in filter(None, steps):
-        if subprocess.run(step, check=False, cwd=ROOT, env=_environment()).returncode != 0:
-            return _fail("The setup did not finish; what went wrong stands above. Run it again when mended.")
-    STAMP.write_text(stamp, encoding="utf-8")
-    return 0
+    return _runs([*pip, "--require-hashes", "-r", requirements]) and _runs(
+        [*pip, "--no-build-isolation", "-e", str(BACKEND)]
+    )
+
+
+def _compile() -> None:
+    """Compile on all cores, rather than have pip do it on one; what can't be is compiled when it is used."""
+    command = [_python(), "-m", "compileall", "-q", "-j", "0", str(_packages())]
+    subprocess.run(command, check=False, cwd=ROOT, env=_environment())
+
+
+def _runs(command: list[str]) -> bool:
+    if subprocess.run(command, check=False, cwd=ROOT, env=_environment()).returncode == 0:
+        return True
+    return _fail("The setup did not finish; what went wrong stands above. Run it again when mended.")
+
+
+def _python() -> str:
+    return str(VENV / "bin" / "python")
 
 
 def _packages() -> Path:
@@ -109,12 +130,13 @@ def _with_newer_python() -> int:
         newer = shutil.which(f"python3.{minor}")
         if newer:
             os.execv(newer, [newer, *sys.argv])
-    return _fail(f"Python {OLDEST[0]}.{OLDEST[1]} or later is needed; this is {sys.version.split()[0]}.")
-
-
-def _fail(sentence: str) -> int:
-    print(f"setup: {sentence}", file=sys.stderr)
+    _fail(f"Python {OLDEST[0]}.{OLDEST[1]} or later is needed; this is {sys.version.split()[0]}.")
     return 1
+
+
+def _fail(sentence: str) -> bool:
+    print(f"setup: {sentence}", file=sys.stderr)
+    return False
 
 
 if __name__ == "__main__":
