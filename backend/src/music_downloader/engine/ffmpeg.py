@@ -21,7 +21,7 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 _PROBE_DEADLINE: Final = 60.0
 _KEPT_OUTPUT: Final = 64 * 1024
 _MEMORY: Final = 1024**3
-_NICE: Final = 10  # whoever looks at the page, or listens, comes first
+_NICE: Final = 19  # they take what is left: whoever looks at the page, or listens, comes first
 _ENDED_BY_OTHERS: Final = {None, -signal.SIGKILL, -signal.SIGTERM}
 # Demuxers that read one file and nothing else; playlists (HLS, DASH, concat) would open what they name.
 FORMATS: Final = (
