@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests import media
 from tests.conftest import Serve
-from tests.following import ended, submit
+from tests.following import ended, submit, until
 from tests.source import Source
 from tests.worker.landing import until_true
 
@@ -114,6 +114,33 @@ async def test_a_submission_and_its_attempts_are_one_trace(
         None
     }
     assert "hunter2" not in str(collector.spans)
+
+
+async def test_the_tracks_of_a_list_and_what_is_cancelled_are_told_too(
+    serve: Serve, source: Source, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+    service = await serve(embedded_worker=True, otel_exporter_otlp_endpoint=collector.address)
+    alice = await service.sign_in()
+    titles = ("One", "Two")
+    songs = [(title, source.file(f"/{title}.mp3", media.make("mp3", title=title))) for title in titles]
+    album = await submit(alice, source.xspf("/album.xspf", songs))
+    assert (await ended(alice, album))["status"] == "completed"
+    slow = await submit(alice, source.dripping("/slow.mp3", media.make("mp3")))
+    await until(alice, slow, lambda download: (download["progress"] or {}).get("phase") == "downloading")
+    await alice.post(f"/api/downloads/{slow}/cancel")
+
+    async def is_told() -> bool:
+        return len(collector.named("download")) == 4
+
+    await until_true(is_told)
+    spans = collector.named("download")
+    first, second = collector.named("POST /api/download")
+    assert [span.parent_span_id for span in spans].count(first.span_id) == 3  # the list, and its tracks
+    (cancelled,) = [span for span in spans if span.parent_span_id == second.span_id]
+    assert "nas_music.download.result" not in attributes(cancelled)
+    within = {span.name for span in collector.spans if span.parent_span_id == cancelled.span_id}
+    assert within == {"resolving", "downloading"}
 
 
 def test_nobody_waits_for_a_collector_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
