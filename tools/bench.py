@@ -32,7 +32,7 @@ SECTIONS = (
 )
 SLOW = {"delay": 0.15, "rate": 1_500_000.0}
 # What the service is held to: ratios of wall times, milliseconds, and MiB.
-MOST_OF_YT_DLP, MOST_OF_BARE, MOST_OF_BARE_MP3 = 0.12, 2.0, 1.08
+MOST_OF_YT_DLP, MOST_OF_BARE, MOST_OF_BARE_MP3, MOST_OF_BARE_MP3_AFAR = 0.12, 2.0, 1.08, 0.8
 ANSWER_P99, START_P50, START_P99 = 25.0, 15.0, 50.0
 LEAST_OF_PAGE_1, LEAST_OF_LAST_PAGE = 0.6, 0.5
 MOST_OF_DIRECT, MORE_FOR_SMALL, PROXY = 6.0, 10.0, 25.0
@@ -113,7 +113,8 @@ class Bench:
             peer = races.yt_dlp("--audio-format", "mp3", "--audio-quality", "0")
             self._race([ours, bare, peer], source, names)
         report.table("mp3: AAC becomes MP3 V0", [ours, peer, bare], reference=bare)
-        report.target("time over the bare work", ours.wall / bare.wall, MOST_OF_BARE_MP3)
+        most = MOST_OF_BARE_MP3_AFAR if self._options.slow else MOST_OF_BARE_MP3
+        report.target("time over the bare work", ours.wall / bare.wall, most)
         return report.figures([ours, peer, bare])
 
     def source(self) -> dict[str, Any]:
