@@ -30,6 +30,7 @@ _DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
 _SIZE = 8
 # How long to go on trying by itself; after that, it is tried again whenever somebody asks.
 _RECONNECT_SECONDS = 5
+_AT_ONCE_SECONDS = 0.5
 
 
 class Prepared:
@@ -120,18 +121,24 @@ class Reading:
         return await self.rows(_only_if(statement, caller.condition), **parameters, **caller.values)
 
     async def rows(self, statement: Prepared, **parameters: object) -> list[DictRow]:
-        """Return all rows, by the names of their columns, or raise psycopg's errors within five seconds."""
+        """Return all rows, by the names of their columns, or raise psycopg's errors within five seconds.
+
+        A connection that turns out to be closed, as all are once the database has restarted, is no error
+        as long as that is found out at once: reading once more changes nothing.
+        """
         values = statement.parameters(parameters)
-        kind = psycopg.AsyncClientCursor[DictRow] if statement.plan_anew else psycopg.AsyncRawCursor[DictRow]
+        no_longer_than = asyncio.get_running_loop().time() + _AT_ONCE_SECONDS
         try:
             with first_word_within(FIRST_WORD_SECONDS):
-                connection = await self._pool.getconn()  # not `connection()`: there is nothing to commit
-                try:
-                    cursor = kind(connection, row_factory=dict_row)
-                    await cursor.execute(statement.sql, values, prepare=None if statement.plan_anew else True)
-                    return await cursor.fetchall()
-                finally:
-                    await self._pool.putconn(connection)
+                while True:
+                    connection = await self._pool.getconn()  # not `connection()`: there is nothing to commit
+                    try:
+                        return await _read(connection, statement, values)
+                    except psycopg.OperationalError:
+                        if not connection.closed or asyncio.get_running_loop().time() > no_longer_than:
+                            raise
+                    finally:
+                        await self._pool.putconn(connection)
         except psycopg.OperationalError as error:
             if error.sqlstate is None:  # no answer at all: the other connections may be dead
                 self._check()
@@ -141,3 +148,12 @@ class Reading:
         """See to the other connections; whoever has just waited in vain doesn't wait for that as well."""
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(self._pool.check())
+
+
+async def _read(
+    connection: psycopg.AsyncConnection[Any], statement: Prepared, values: dict[str, object] | list[object]
+) -> list[DictRow]:
+    kind = psycopg.AsyncClientCursor[DictRow] if statement.plan_anew else psycopg.AsyncRawCursor[DictRow]
+    cursor = kind(connection, row_factory=dict_row)
+    await cursor.execute(statement.sql, values, prepare=None if statement.plan_anew else True)
+    return await cursor.fetchall()
