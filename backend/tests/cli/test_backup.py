@@ -3,7 +3,9 @@
 import asyncio
 import io
 import json
+import logging
 import secrets
+import signal
 import stat
 import subprocess
 import zipfile
@@ -399,3 +401,27 @@ def test_a_backup_that_is_broken_off_leaves_nothing_and_one_goes_into_a_pipe(
     assert full.returncode == 2
     assert full.stderr == "nas-music: The backup can't be written to -: No space left on device.\n"
     assert kept.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_breaks_because_it_is_asked_to_stop_is_no_fault(
+    number: signal.Signals,
+    database_url: str,
+    settings: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def dump(*_: object, **_named: object) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            logging.getLogger("sqlalchemy.pool").exception("a connection in the middle of something")
+            raise psycopg.OperationalError("another command is already in progress") from None
+
+    settings(database_url)
+    monkeypatch.setattr(command, "dump", dump)
+    with pytest.raises(KeyboardInterrupt):
+        command.backup(tmp_path / "kept.zip")
+    assert not list(tmp_path.glob("*.zip*"))
+    assert not caplog.records

@@ -1,5 +1,6 @@
 """`nas-music backup` and `nas-music restore`: everything that the database knows, as one file."""
 
+import logging
 import os
 import signal
 import sys
@@ -54,12 +55,29 @@ def restore(file: Path, *, replace: bool = False, with_key: bool = False) -> Non
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Take a request to stop for Ctrl-C: the query is cancelled, and the half file removed."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Take a request to stop for Ctrl-C: the query is cancelled, and the half file removed.
+
+    Whatever it breaks on its way out, a connection in the middle of something for one, is no fault.
+    """
+    asked = False
+
+    def stop(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        logging.disable()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except Exception as error:
+        if asked:
+            raise KeyboardInterrupt from error
+        raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        logging.disable(logging.NOTSET)
 
 
 def _summary(manifest: Manifest) -> str:
