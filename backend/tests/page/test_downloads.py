@@ -1,5 +1,6 @@
 """The page's main job, from the first link to the music, in a real browser."""
 
+import asyncio
 import json
 import re
 from functools import partial
@@ -24,6 +25,16 @@ HAND_OVER = """() => {
   const dataTransfer = carrying('text/uri-list', 'http://dropped.example/2')
   for (const kind of ['dragover', 'drop'])
     document.body.dispatchEvent(new DragEvent(kind, {...options, dataTransfer}))
+}"""
+# Notes each status that the one row is shown with.
+WATCH_STATUS = """() => {
+  window.statuses = []
+  const look = () => {
+    const status = document.querySelector('[data-status]')?.dataset.status
+    if (status && status !== window.statuses.at(-1)) window.statuses.push(status)
+  }
+  look()
+  new MutationObserver(look).observe(document.body, {subtree: true, childList: true, attributes: true})
 }"""
 HOSTILE = "<img src=x onerror=document.title='owned'><b>Bold</b>"
 
@@ -150,13 +161,22 @@ async def test_what_runs_shows_its_progress_and_is_cancelled(visit: Visit, sourc
     await expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile("[0-9]"))
     moving = "document.getAnimations().filter((each) => each.effect.getTiming().duration > 1).length"
     assert await visitor.page.evaluate(moving) == 0  # as whoever can't bear motion has asked
+    await visitor.page.route("**/cancel", _answer_late)
+    await visitor.page.evaluate(WATCH_STATUS)
     async with visitor.page.expect_response("**/cancel"):  # what is shown doesn't wait for it
         await row.get_by_role("button", name=re.compile("^Cancel ")).press("Enter")
     await expect(visitor.row("All done")).to_be_focused()  # nothing else is left to cancel
     await expect(row).to_contain_text("Cancelled")
     await expect(row.get_by_role("progressbar")).to_have_count(0)
+    # What events told meanwhile of the time before didn't bring it back for a moment.
+    assert await visitor.page.evaluate("statuses") == ["in-progress", "cancelled"]
     [download] = call(visitor.address, visitor.token, "GET", "/api/downloads")["downloads"]
     assert download["status"] == "cancelled"
+
+
+async def _answer_late(route: Route) -> None:
+    await asyncio.sleep(1)  # events tell of the time before meanwhile
+    await route.continue_()
 
 
 async def test_what_comes_from_a_source_is_text_and_never_markup(visit: Visit, sources: Source) -> None:

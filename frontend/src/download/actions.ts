@@ -3,7 +3,7 @@
 import { type QueryClient, useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { ApiError, ask, client, type Download, type DownloadPage, fetchBlob } from '../api/client'
-import { fetchTracks, keys, tell } from '../live/live'
+import { fetchTracks, heldBack, keys, tell } from '../live/live'
 import type { Queue } from '../live/queue'
 import { player } from '../player/player'
 import { nameOf } from '../show/format'
@@ -40,7 +40,7 @@ function actions(queries: QueryClient): Actions {
         },
       ])
     try {
-      tell(queries, [{ kind: 'download', download: await call() }])
+      tell(queries, [{ kind: 'download', download: await heldBack(download.id, call) }])
     } catch (error) {
       // What has ended in the same moment needs no cancelling any more.
       const isOver = status === 'cancelled' && error instanceof ApiError && error.status === 409

@@ -60,9 +60,13 @@ export function useLive(): void {
 
     function flush(): void {
       timer = undefined
-      const changes = waiting
-      waiting = []
-      tell(queries, changes)
+      const changes = waiting.filter((each) => !isHeld(each))
+      waiting = waiting.filter(isHeld)
+      if (changes.length) tell(queries, changes)
+    }
+
+    function gather(): void {
+      timer ??= setTimeout(flush, GATHER)
     }
 
     function start(): void {
@@ -76,7 +80,7 @@ export function useLive(): void {
           if (!change) return
           if (change.kind === 'reset') return catchUpEverything(queries)
           waiting.push(change)
-          timer ??= setTimeout(flush, GATHER)
+          gather()
         },
         onLost: () => setConnection('lost'),
         onUnauthorized: () => session.expire(),
@@ -98,10 +102,12 @@ export function useLive(): void {
     const breakOff = () => running?.breakOff()
     setConnection('connecting')
     start()
+    release = gather
     document.addEventListener('visibilitychange', look)
     window.addEventListener('online', hurry)
     window.addEventListener('offline', breakOff)
     return () => {
+      release = () => {}
       document.removeEventListener('visibilitychange', look)
       window.removeEventListener('online', hurry)
       window.removeEventListener('offline', breakOff)
@@ -116,6 +122,30 @@ function catchUpEverything(queries: QueryClient): void {
   void queries.refetchQueries({ queryKey: keys.queue }, { cancelRefetch: true })
   void queries.invalidateQueries({ queryKey: keys.history })
   void queries.invalidateQueries({ queryKey: ['tracks'] })
+}
+
+/** Downloads that somebody has just done something to, and how many answers are still out. */
+const held = new Map<number, number>()
+let release = () => {}
+
+function isHeld(change: Change): boolean {
+  return change.kind === 'download' && held.has(change.download.id)
+}
+
+/**
+ * Keeps back what events tell of a download until the service has answered a call about it. They still tell of
+ * the time before, and would bring back for a moment what is shown as done.
+ */
+export async function heldBack<T>(id: number, call: () => Promise<T>): Promise<T> {
+  held.set(id, (held.get(id) ?? 0) + 1)
+  try {
+    return await call()
+  } finally {
+    const left = (held.get(id) ?? 1) - 1
+    if (left > 0) held.set(id, left)
+    else held.delete(id)
+    release()
+  }
 }
 
 let settling: ReturnType<typeof setTimeout> | undefined

@@ -26,8 +26,10 @@ describe('the live queue', () => {
     expect(queue.downloads.get(1)?.status).toBe('completed')
   })
 
-  it('does not let an older list bring back what was deleted', () => {
+  it('does not let an older list or event bring back what was deleted', () => {
     const queue = applyChanges(queueOf(download(1)), [{ kind: 'deleted', id: 1 }])
+    const late = applyChanges(queue, [{ kind: 'download', download: download(1, { updated_at: latest }) }])
+    expect(late.downloads.size).toBe(0)
     expect(applyList(queue, [download(1)], { isComplete: true }).downloads.size).toBe(0)
   })
 

@@ -8,7 +8,7 @@ import type { ServerEvent } from '../api/sse'
 
 export interface Queue {
   readonly downloads: ReadonlyMap<number, Download>
-  /** Deleted meanwhile; an older list must not bring them back. */
+  /** Deleted meanwhile; an older list or event must not bring them back. */
   readonly deleted: ReadonlySet<number>
   readonly isLoaded: boolean
 }
@@ -51,8 +51,9 @@ export function applyChanges(queue: Queue, changes: readonly Change[]): Queue {
       isNew = true
       downloads.delete(change.id)
     } else if (change.kind === 'download' && change.download.parent_id === null) {
-      if (!isLater(change.download, downloads.get(change.download.id))) continue
-      downloads.set(change.download.id, change.download)
+      const { id } = change.download
+      if (deleted.has(id) || !isLater(change.download, downloads.get(id))) continue
+      downloads.set(id, change.download)
       isNew = true
     }
   }
