@@ -1,7 +1,7 @@
 """Following a download through the API, as a person's client would."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -41,3 +41,13 @@ async def submit(client: httpx.AsyncClient, url: str, **more: str) -> int:
     answer = await client.post("/api/download", json={"url": url, **more})
     assert answer.status_code == 202, answer.text
     return int(answer.json()["id"])
+
+
+async def until_true(condition: Callable[[], Awaitable[bool]], *, within: float = 10) -> None:
+    """Ask until the condition holds."""
+    try:
+        async with asyncio.timeout(within):
+            while not await condition():  # noqa: ASYNC110 - neither files nor rows send events
+                await asyncio.sleep(0.03)
+    except TimeoutError:
+        pytest.fail(f"waited {within} s in vain")

@@ -14,9 +14,8 @@ from tests.api.problems import assert_problem
 from tests.cli.running import Started
 from tests.conftest import Serve
 from tests.door import Door
-from tests.following import ended, submit
+from tests.following import ended, submit, until_true
 from tests.source import Source
-from tests.worker.landing import until_true
 
 from music_downloader.service import measurement
 

@@ -13,9 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests import media
 from tests.conftest import Serve
-from tests.following import ended, submit, until
+from tests.following import ended, submit, until, until_true
 from tests.source import Source
-from tests.worker.landing import until_true
 
 from music_downloader.config.tracing import start_tracing
 from music_downloader.errors import ConfigurationError
@@ -79,7 +78,7 @@ async def test_a_submission_and_its_attempts_are_one_trace(
     alice = await service.sign_in()
     song = source.file("/song.mp3", media.make("mp3", title="A Song", artist="Somebody"))
     numbers = [await submit(alice, url) for url in (song, source.url("/missing.mp3?secret=hunter2"))]
-    good, bad = [await ended(alice, number) for number in numbers]  # the second waits for the first's place
+    good, bad = [await ended(alice, number) for number in numbers]  # one waits for the other's place
     assert (good["status"], bad["error_code"]) == ("completed", "not_found")
     await service.http.get("/health")
     await service.http.get("/metrics")
@@ -91,7 +90,8 @@ async def test_a_submission_and_its_attempts_are_one_trace(
     await until_true(is_told)
     assert collector.services == {"nas-music-downloader"}
     requests = collector.named("POST /api/download")
-    first, second = sorted(collector.named("download"), key=lambda span: span.start_time_unix_nano)
+    told = {attributes(span)["nas_music.download.id"]: span for span in collector.named("download")}
+    first, second = told[good["id"]], told[bad["id"]]
     assert {(span.trace_id, span.span_id) for span in requests} == {
         (span.trace_id, span.parent_span_id) for span in (first, second)
     }

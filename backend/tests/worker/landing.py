@@ -1,16 +1,15 @@
 """What has landed: downloads followed to a good end, their files, and what is done with them afterwards."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import mutagen
-import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from tests.following import ended, submit
+from tests.following import ended, submit, until_true
 
 from music_downloader.jobs import DISCARD, FINISH, MEASURE, MEASURE_ALBUMS
 from music_downloader.library.folders import OWN_FOLDER
@@ -76,13 +75,3 @@ async def eventually(condition: Callable[[], bool], *, within: float = 10) -> No
         return await asyncio.to_thread(condition)
 
     await until_true(holds, within=within)
-
-
-async def until_true(condition: Callable[[], Awaitable[bool]], *, within: float = 10) -> None:
-    """Ask until the condition holds."""
-    try:
-        async with asyncio.timeout(within):
-            while not await condition():  # noqa: ASYNC110 - neither files nor rows send events
-                await asyncio.sleep(0.03)
-    except TimeoutError:
-        pytest.fail(f"waited {within} s in vain")

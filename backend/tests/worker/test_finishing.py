@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select, text
 from tests import media
 from tests.conftest import Serve, Service
-from tests.following import ended, submit, until
+from tests.following import ended, submit, until, until_true
 from tests.source import Source
-from tests.worker.landing import Sessions, eventually, files, gains, land, quiet, tracks, until_true
+from tests.worker.landing import Sessions, eventually, files, gains, land, quiet, tracks
 
 from music_downloader import worker
 from music_downloader.config.settings import Settings

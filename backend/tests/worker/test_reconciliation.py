@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, select, text
 from tests import media
 from tests.conftest import Serve
-from tests.following import submit
+from tests.following import submit, until_true
 from tests.source import Source
-from tests.worker.landing import Sessions, land, until_true
+from tests.worker.landing import Sessions, land
 
 from music_downloader.jobs import RECONCILE, RUN_DOWNLOAD, enqueue
 from music_downloader.library.filing import sha256_of

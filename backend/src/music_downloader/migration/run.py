@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
+from functools import cache
 
 import structlog
 from alembic import command
@@ -77,8 +79,7 @@ async def upgrade_when_reachable(url: URL) -> bool:
 
 def is_current(connection: Connection) -> bool:
     """Tell whether the database already has the newest revision."""
-    heads = set(ScriptDirectory.from_config(configuration()).get_heads())
-    return set(MigrationContext.configure(connection).get_current_heads()) == heads
+    return set(MigrationContext.configure(connection).get_current_heads()) == _known().heads
 
 
 def lock(connection: Connection) -> None:
@@ -130,9 +131,23 @@ def _refuse_newer(connection: Connection) -> None:
         raise NewerDatabaseError
 
 
-def known_revisions() -> set[str]:
+def known_revisions() -> frozenset[str]:
     """Return every revision that this version knows."""
-    return {script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()}
+    return _known().all
+
+
+@dataclass(frozen=True, slots=True)
+class _Revisions:
+    all: frozenset[str]
+    heads: frozenset[str]
+
+
+@cache
+def _known() -> _Revisions:
+    """Read the scripts once: they are this version's own, and each is compiled for that."""
+    scripts = ScriptDirectory.from_config(configuration())
+    revisions = frozenset(script.revision for script in scripts.walk_revisions())
+    return _Revisions(revisions, frozenset(scripts.get_heads()))
 
 
 def configuration() -> Config:
