@@ -8,4 +8,4 @@ ruff format --check . ../tools
 mypy
 lint-imports --no-cache
 (cd ../frontend && npm run --silent check)
-exec python -m pytest ${COVERAGE:+--cov --cov-report=term} -n "${TEST_PROCESSES:-4}" --dist worksteal "$@"
+exec python -m pytest ${COVERAGE:+--cov --cov-report=term} -n "${TEST_PROCESSES:-5}" --dist worksteal "$@"

@@ -25,7 +25,8 @@ from tests.source import Source
 from music_downloader.app import create_app
 from music_downloader.auth import password
 from music_downloader.config.settings import Settings
-from music_downloader.engine import forkserver
+from music_downloader.engine import ffmpeg, forkserver
+from music_downloader.engine.containment import Limits
 from music_downloader.engine.run import Engine
 from music_downloader.migration import upgrade
 from music_downloader.model.database import connect
@@ -99,6 +100,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_steps_back(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ffmpeg have its share: beside other tests, the lowest priority may have none for a minute."""
+    if "priority" not in request.keywords:
+        monkeypatch.setattr(ffmpeg, "Limits", lambda **limits: Limits(**{**limits, "nice": 0, "idle": False}))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every call of the OpenAPI document, from whom it is for and from nobody, with input that fits and that doesn't.
+"""Every call of the OpenAPI document, from whom it is for and from nobody, with fitting and unfit input.
 
 What comes back is no fault of the service, and has a status, a content type and a shape that the document
 tells of.

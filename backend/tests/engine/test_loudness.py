@@ -167,6 +167,7 @@ async def test_what_is_no_audio_can_not_be_measured(engine: Engine, tmp_path: Pa
     assert caught.value.code is ErrorCode.BAD_MEDIA
 
 
+@pytest.mark.priority
 async def test_measuring_steps_back_behind_everything_else(engine: Engine, tmp_path: Path) -> None:
     path = media.make("flac", seconds=1800)
     measuring = asyncio.create_task(engine.measure(path, directory=tmp_path, deadline=30))
