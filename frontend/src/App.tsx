@@ -1,5 +1,6 @@
 import { lazy, Suspense } from 'react'
 import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
+import { registrationIsOpen } from './api/registration'
 import DownloadPage from './download/DownloadPage'
 import { shared } from './download/links'
 import { outbox } from './download/outbox'
@@ -30,9 +31,11 @@ export function App() {
     }
     return (
       <Switch>
-        <Route path="/register">
-          <RegisterPage />
-        </Route>
+        {registrationIsOpen && (
+          <Route path="/register">
+            <RegisterPage />
+          </Route>
+        )}
         <Route>
           <SignInPage />
         </Route>

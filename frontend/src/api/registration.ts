@@ -1,2 +1,3 @@
 /** Whether people may make accounts by themselves (REGISTRATION); the service writes it into the page. */
-export const isOpen = document.querySelector<HTMLMetaElement>('meta[name=registration]')?.content !== 'closed'
+export const registrationIsOpen =
+  document.querySelector<HTMLMetaElement>('meta[name=registration]')?.content !== 'closed'

@@ -2,9 +2,9 @@
 
 import { type QueryClient, useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
-import { ApiError, ask, client, type Download, type DownloadPage, fetchBlob } from '../api/client'
+import { ApiError, ask, client, type Download, fetchBlob } from '../api/client'
 import { fetchTracks, heldBack, keys, tell } from '../live/live'
-import type { Queue } from '../live/queue'
+import { type Queue, undeleted } from '../live/queue'
 import { player } from '../player/player'
 import { nameOf } from '../show/format'
 import { toast } from '../show/toast'
@@ -45,8 +45,7 @@ function actions(queries: QueryClient): Actions {
       // What has ended in the same moment needs no cancelling any more.
       const isOver = status === 'cancelled' && error instanceof ApiError && error.status === 409
       if (!isOver) toast.failed(error)
-      void queries.invalidateQueries({ queryKey: keys.queue })
-      void queries.invalidateQueries({ queryKey: keys.history })
+      askAgain(queries)
     }
   }
 
@@ -60,7 +59,7 @@ function actions(queries: QueryClient): Actions {
         ask(client.POST('/api/downloads/{download_id}/retry', of(download))),
       ),
     async remove(download, { file }) {
-      const before = snapshot(queries)
+      const wasShown = queries.getQueryData<Queue>(keys.queue)?.downloads.has(download.id) ?? false
       tell(queries, [{ kind: 'deleted', id: download.id }])
       try {
         await ask(
@@ -70,8 +69,9 @@ function actions(queries: QueryClient): Actions {
         )
         toast.done(file ? texts.item.removedFile : texts.item.removed)
       } catch (error) {
-        before.restore()
+        queries.setQueryData<Queue>(keys.queue, (queue) => queue && undeleted(queue, download, wasShown))
         toast.failed(error)
+        askAgain(queries)
       }
     },
     async play(download) {
@@ -110,17 +110,8 @@ function tracksOf(queries: QueryClient, parentId: number): Promise<readonly Down
   return queries.ensureQueryData({ queryKey: keys.tracks(parentId), queryFn: () => fetchTracks(parentId) })
 }
 
-/** What the lists show now, to go back to if the service refuses. */
-function snapshot(queries: QueryClient): { restore: () => void } {
-  const queue = queries.getQueryData<Queue>(keys.queue)
-  const pages = queries.getQueriesData<DownloadPage>({ queryKey: keys.history })
-  const tracks = queries.getQueriesData<readonly Download[]>({ queryKey: ['tracks'] })
-  return {
-    restore() {
-      queries.setQueryData(keys.queue, queue)
-      for (const [key, data] of [...pages, ...tracks]) queries.setQueryData(key, data)
-      void queries.invalidateQueries({ queryKey: keys.queue })
-      void queries.invalidateQueries({ queryKey: keys.history })
-    },
-  }
+/** Has each list that may show a download asked for anew: what was shown in advance may not be so. */
+function askAgain(queries: QueryClient): void {
+  for (const queryKey of [keys.queue, keys.history, keys.allTracks])
+    void queries.invalidateQueries({ queryKey })
 }

@@ -23,6 +23,7 @@ const HIDDEN_TOO_LONG = 60_000 // then the stream is given back; a person may ha
 export const PER_PAGE = 100
 const MOST_PAGES = 50
 const SETTLE = 1_000
+const HELD_AT_MOST = 10_000 // a network that is gone may keep a call for minutes
 
 let connection: Connection = 'connecting'
 const watchers = new Set<() => void>()
@@ -46,6 +47,7 @@ export function useConnection(): Connection {
 export const keys = {
   queue: ['queue'] as const,
   history: ['history'] as const,
+  allTracks: ['tracks'] as const,
   tracks: (parentId: number) => ['tracks', parentId] as const,
 }
 
@@ -121,10 +123,10 @@ export function useLive(): void {
 function catchUpEverything(queries: QueryClient): void {
   void queries.refetchQueries({ queryKey: keys.queue }, { cancelRefetch: true })
   void queries.invalidateQueries({ queryKey: keys.history })
-  void queries.invalidateQueries({ queryKey: ['tracks'] })
+  void queries.invalidateQueries({ queryKey: keys.allTracks })
 }
 
-/** Downloads that somebody has just done something to, and how many answers are still out. */
+/** Downloads that somebody has just done something to, and how many answers are waited for. */
 const held = new Map<number, number>()
 let release = () => {}
 
@@ -138,13 +140,21 @@ function isHeld(change: Change): boolean {
  */
 export async function heldBack<T>(id: number, call: () => Promise<T>): Promise<T> {
   held.set(id, (held.get(id) ?? 0) + 1)
-  try {
-    return await call()
-  } finally {
+  let isWaiting = true
+  const letGo = () => {
+    if (!isWaiting) return
+    isWaiting = false
     const left = (held.get(id) ?? 1) - 1
     if (left > 0) held.set(id, left)
     else held.delete(id)
     release()
+  }
+  const patience = setTimeout(letGo, HELD_AT_MOST)
+  try {
+    return await call()
+  } finally {
+    clearTimeout(patience)
+    letGo()
   }
 }
 
@@ -153,7 +163,7 @@ let settling: ReturnType<typeof setTimeout> | undefined
 /** Takes changes over wherever they are shown; also for what this page itself has just done. */
 export function tell(queries: QueryClient, changes: readonly Change[]): void {
   queries.setQueryData<Queue>(keys.queue, (queue) => (queue ? applyChanges(queue, changes) : queue))
-  for (const [key, tracks] of queries.getQueriesData<readonly Download[]>({ queryKey: ['tracks'] })) {
+  for (const [key, tracks] of queries.getQueriesData<readonly Download[]>({ queryKey: keys.allTracks })) {
     if (tracks) queries.setQueryData(key, patchedTracks(tracks, Number(key[1]), changes))
   }
   let isElsewhere = false

@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import type { Download } from '../api/client'
 import { download } from './example'
-import { applyChanges, applyList, changeOf, EMPTY, patched, patchedTracks, type Queue, shown } from './queue'
+import {
+  applyChanges,
+  applyList,
+  changeOf,
+  EMPTY,
+  patched,
+  patchedTracks,
+  type Queue,
+  shown,
+  undeleted,
+} from './queue'
 
 function queueOf(...downloads: Download[]): Queue {
   return applyList(EMPTY, downloads, { isComplete: true })
@@ -31,6 +41,18 @@ describe('the live queue', () => {
     const late = applyChanges(queue, [{ kind: 'download', download: download(1, { updated_at: latest }) }])
     expect(late.downloads.size).toBe(0)
     expect(applyList(queue, [download(1)], { isComplete: true }).downloads.size).toBe(0)
+  })
+
+  it('shows again what could not be deleted, whatever else is deleted meanwhile', () => {
+    const removed = applyChanges(queueOf(download(1), download(2)), [
+      { kind: 'deleted', id: 1 },
+      { kind: 'deleted', id: 2 },
+    ])
+    const queue = undeleted(removed, download(1), true)
+    expect([...queue.downloads.keys()]).toEqual([1])
+    expect([...applyList(queue, [download(1), download(2)], { isComplete: true }).downloads.keys()]).toEqual([
+      1,
+    ])
   })
 
   it('lets go of what ended while nobody listened', () => {

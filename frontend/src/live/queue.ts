@@ -83,6 +83,15 @@ export function applyList(
   return { ...queue, downloads, isLoaded: true }
 }
 
+/** Takes back that a download is deleted, as the service refused it. */
+export function undeleted(queue: Queue, download: Download, wasShown: boolean): Queue {
+  const downloads = new Map(queue.downloads)
+  const deleted = new Set(queue.deleted)
+  deleted.delete(download.id)
+  if (wasShown) downloads.set(download.id, download)
+  return { ...queue, downloads, deleted }
+}
+
 function isLater(download: Download, than: Download | undefined): boolean {
   if (!than) return true
   const [one, other] = [Date.parse(download.updated_at), Date.parse(than.updated_at)]

@@ -2,7 +2,7 @@ import { Alert, Button, PasswordInput, Stack, TextInput } from '@mantine/core'
 import { type FormEvent, useState } from 'react'
 import { Link, useSearch } from 'wouter'
 import { reason } from '../api/client'
-import { isOpen } from '../api/registration'
+import { registrationIsOpen } from '../api/registration'
 import { texts } from '../texts'
 import { signIn } from './account'
 import { Door } from './Door'
@@ -75,7 +75,7 @@ export function SignInPage() {
           </Button>
         </Stack>
       </form>
-      {isOpen && (
+      {registrationIsOpen && (
         <p>
           {words.noAccount} <Link href={`/register${search ? `?${search}` : ''}`}>{words.toRegister}</Link>
         </p>
