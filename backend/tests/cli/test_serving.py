@@ -103,7 +103,7 @@ def test_after_a_kill_nothing_is_left_and_the_next_start_knows_everybody(folder:
 @pytest.mark.timeout(240)
 def test_a_download_cut_off_by_a_kill_is_taken_up_again_and_completed(folder: Path, source: Source) -> None:
     song = media.make("mp3", title="A Song", artist="Somebody")
-    url = source.dripping("/song.mp3", song)
+    url = source.silent("/song.mp3")
     settings = {"ALLOWED_NETWORKS": "127.0.0.0/8"}
     with Started(folder, *STANDALONE, **settings) as service:
         service.wait_until_healthy()

@@ -145,6 +145,32 @@ async def test_the_next_attempt_goes_on_from_what_is_there(working: Service, sou
     await eventually(lambda: list((working.library / STAGING).iterdir()) == [])
 
 
+async def test_what_does_not_fit_to_what_was_there_is_fetched_anew(working: Service, source: Source) -> None:
+    alice = await working.sign_in()
+    whole = media.make("m4a", **TAGS).read_bytes()
+    asked: list[str] = []
+
+    def another_each_time(request: Request) -> Answer:
+        asked.append(request.headers.get("range", "bytes=0-"))
+        start = int(asked[-1].removeprefix("bytes=").partition("-")[0])
+        headers = {"Content-Type": "audio/mp4", "Accept-Ranges": "bytes"}
+        if len(asked) <= 8:  # the first attempt gets one half
+            if start:
+                return _refuses(503)(request)
+            return Answer(headers=headers, body=whole[: len(whole) // 2], length=len(whole))
+        if not start:
+            return Answer(headers=headers, body=whole, length=len(whole))
+        headers["Content-Range"] = f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+        return Answer(status=206, headers=headers, body=bytes(len(whole) - start))
+
+    shown = await ended(alice, await submit(alice, source.route("/song.m4a", another_each_time)))
+    assert (shown["status"], shown["title"]) == ("completed", "A Song"), shown
+    assert asked[-1] == "bytes=0-"
+    assert any(each != "bytes=0-" for each in asked[8:])
+    opened: Any = mutagen.File(working.library / shown["file_path"])
+    assert opened.info.length == pytest.approx(media.SECONDS, abs=0.1)
+
+
 DRM = b"""#EXTM3U
 #EXT-X-TARGETDURATION:10
 #EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd://key",KEYFORMAT="com.apple.streamingkeydelivery"

@@ -33,6 +33,11 @@ def staging_for_attempt(root: Path, name: str, *, attempt: int, after: int) -> P
     return staging_directory(root, own.name)
 
 
+def holds_something(folder: Path) -> bool:
+    """Tell whether an attempt goes on from what is there already."""
+    return next(folder.iterdir(), None) is not None
+
+
 def give_free(folder: Path) -> None:
     """Say that no process of this attempt is left, and that the next one may go on in its folder."""
     with suppress(OSError):

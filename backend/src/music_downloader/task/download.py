@@ -19,7 +19,7 @@ from music_downloader.errors import BusyListingError, DownloadFailedError, Error
 from music_downloader.jobs import DOWNLOADS, RUN_DOWNLOAD
 from music_downloader.library.faults import as_failure
 from music_downloader.library.filing import STAGING, remove_staging
-from music_downloader.library.staging import give_free, staging_for_attempt
+from music_downloader.library.staging import give_free, holds_something, staging_for_attempt
 from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.model.database import is_away
 from music_downloader.service import claim, download, holding, host
@@ -198,6 +198,22 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch:
     staging = await asyncio.to_thread(
         staging_for_attempt, root, staging_name(claimed), attempt=claimed.fence, after=claimed.fence_at_retry
     )
+    goes_on = await asyncio.to_thread(holds_something, staging)
+    try:
+        await _landed(state, claimed, staging, place, watch)
+    except DownloadFailedError as error:
+        if error.code is not ErrorCode.BAD_MEDIA or not goes_on:
+            raise
+        # What the source sent this time may not fit to what it sent before; the next attempt begins anew.
+        await asyncio.to_thread(remove_staging, staging)
+        raise DownloadFailedError(error.code, error.detail, transient=True) from error
+    await asyncio.to_thread(remove_staging, staging)
+
+
+async def _landed(
+    state: WorkerState, claimed: Claim, staging: Path, place: FetchPlace, watch: Stopwatch
+) -> None:
+    """Fetch what the download is, and file it; or list what is in it."""
     expansion = Expansion(state, claimed, place)
     watch.enter(RESOLVING)
     fetched = await fetch(state, claimed, staging, on_entries=expansion.take, watch=watch)
@@ -221,7 +237,6 @@ async def _attempt(state: WorkerState, claimed: Claim, place: FetchPlace, watch:
         landed = await file_track(state, claimed, fetched, cover=cover, watch=watch)
         log.info("download.completed", path=landed.file_path, bytes=landed.file_size)
     watch.stop()
-    await asyncio.to_thread(remove_staging, staging)
 
 
 async def _leave_host(session: AsyncSession, claimed: Claim) -> None:
