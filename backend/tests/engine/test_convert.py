@@ -168,7 +168,7 @@ async def test_a_conversion_takes_what_others_leave_of_the_processors(engine: En
     async with asyncio.timeout(10):
         while not (encoders := [child for child in template.children() if "libopus" in child.cmdline()]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert encoders[0].nice() == 19
+    assert encoders[0].nice() == 15
     converting.cancel()
     await asyncio.wait({converting})
 

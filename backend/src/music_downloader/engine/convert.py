@@ -15,6 +15,8 @@ from music_downloader.engine.probe import Audio, probe
 from music_downloader.engine.spawner import Spawner
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
+# A twentieth of a busy processor is enough to be done in time, and whoever looks at the page comes first.
+_NICE: Final = 15
 _RELATIVE_TOLERANCE: Final = 0.05
 _TOLERANCE: Final = 2.0
 
@@ -117,6 +119,7 @@ async def to_audio(
             directory=path.parent,
             deadline=deadline,
             max_bytes=max_bytes,
+            nice=_NICE,
             on_output=meter.feed if meter else lambda _: None,
         )
     if status != 0:

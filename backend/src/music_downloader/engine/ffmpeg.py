@@ -21,7 +21,6 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 _PROBE_DEADLINE: Final = 60.0
 _KEPT_OUTPUT: Final = 64 * 1024
 _MEMORY: Final = 1024**3
-_NICE: Final = 19  # they take what is left: whoever looks at the page, or listens, comes first
 _ENDED_BY_OTHERS: Final = {None, -signal.SIGKILL, -signal.SIGTERM}
 # Demuxers that read one file and nothing else; playlists (HLS, DASH, concat) would open what they name.
 FORMATS: Final = (
@@ -62,19 +61,20 @@ async def run(
     directory: Path,
     deadline: float,
     max_bytes: int | None = None,
+    nice: int = 0,
     idle: bool = False,
     reads: tuple[str, ...] = (),
     on_output: Callable[[bytes], None] = lambda _: None,
 ) -> tuple[int | None, str]:
     """Run ffmpeg in `directory` and return its exit status and the end of what it wrote to stderr.
 
-    `on_output` hears what it writes to stdout. With `idle`, it runs only while nothing else wants to. `reads`
-    are files elsewhere that it may read.
+    `on_output` hears what it writes to stdout. The nicer it is, the smaller is its share of busy processors;
+    with `idle`, it runs only while nothing else wants to. `reads` are files elsewhere that it may read.
 
     Raises DownloadFailedError: timeout after `deadline` seconds, internal when somebody else ended it.
     """
     computing = int(deadline) * (os.cpu_count() or 1) + 1
-    limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, cpu_seconds=computing, nice=_NICE, idle=idle)
+    limits = Limits(file_bytes=max_bytes, data_bytes=_MEMORY, cpu_seconds=computing, nice=nice, idle=idle)
     argv = [executable(), "-nostdin", "-hide_banner", *arguments]
     async with spawner.child("exec", directory=directory, limits=limits, argv=argv, reads=reads) as child:
         try:
