@@ -20,9 +20,14 @@ def signing_key(settings: Settings) -> str:
     The placeholder never signs: with it, a random key of 64 hexadecimal digits is made once, kept in
     DATA_DIRECTORY with mode 0600, and found again at every later start.
     """
+    return given_key(settings) or _kept_key(settings.data_directory)
+
+
+def given_key(settings: Settings) -> str | None:
+    """Return the operator's own key, if there is one. Raises ConfigurationError where it is too short."""
     key = settings.secret_key.get_secret_value()
     if key == PLACEHOLDER_SECRET_KEY:
-        return _kept_key(settings.data_directory)
+        return None
     if len(key.encode()) < MIN_KEY_BYTES:
         raise ConfigurationError(
             f"SECRET_KEY is shorter than {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32, "

@@ -60,11 +60,13 @@ async def keep_noting(state: WorkerState) -> None:
 
 async def note_the_rest(state: WorkerState) -> None:
     """Write down what is left when the worker ends, if the database answers soon."""
-    try:
-        async with asyncio.timeout(_LAST_WORD_SECONDS):
-            await _note(state)
-    except TimeoutError:
+    noting = asyncio.create_task(_note(state))  # cancelling it would wait for a silent database once more
+    _, late = await asyncio.wait({noting}, timeout=_LAST_WORD_SECONDS)
+    if late:
+        noting.cancel()
         log.debug("measurement.lost", error="TimeoutError")
+    else:
+        noting.result()
 
 
 async def _note(state: WorkerState) -> None:
