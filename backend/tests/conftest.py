@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 import uvicorn
@@ -32,6 +33,10 @@ from music_downloader.migration import upgrade
 from music_downloader.model.database import connect
 from music_downloader.postgres import embedded_postgres
 from music_downloader.serving.server import configuration
+
+# How long an example takes tells of the machine and of the tests beside it, and nothing else.
+hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.load_profile("ours")
 
 SECRET_KEY = "a key that is only for tests and long enough"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the system's certificates take long to read

@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -41,6 +40,7 @@ from music_downloader.route import (
     problem,
     system,
 )
+from music_downloader.route.cors import CrossOrigin
 from music_downloader.route.forwarding import Forwarding
 from music_downloader.route.middleware import BodyLimit, RequestContext
 from music_downloader.route.openapi import describe_openapi
@@ -56,7 +56,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 _FIRST_WAIT_SECONDS = 5
 _HANDING_BACK_SECONDS = 5
-_UNTRACED = ("/health", "/metrics", "/ui")  # asked by machines; or files, and a shared link in the query
+# Asked by machines; files, and a shared link in the query; and what goes on until somebody closes the page.
+_UNTRACED = ("/health", "/metrics", "/ui", "/api/events")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -138,16 +139,7 @@ def _wrap(app: FastAPI, settings: Settings, requests: Requests) -> None:
     """Put around the application what every request goes through, the innermost first."""
     app.add_middleware(BodyLimit)
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["Authorization", "Content-Type", "If-Range", "Range", "X-Request-ID"],
-            expose_headers=[
-                *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag"),
-                *("Link", "Location", "X-Request-ID"),
-            ],
-        )
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins)
     app.add_middleware(RequestContext, requests=requests, root_path=settings.root_path)
     app.add_middleware(Protection, root_path=settings.root_path)
     app.add_middleware(Forwarding, trusted=settings.trusted_proxies)

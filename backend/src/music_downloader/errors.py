@@ -212,7 +212,10 @@ class LastAdminError(ConflictError, RecordedError):
 
 
 class InvalidInputError(MusicDownloaderError):
-    """What was sent can't be used; `field` is the one to look at, and `place` where it stands."""
+    """What was sent can't be used; `field` is the one to look at, and `place` where it stands.
+
+    Without a field, it is all that stands there.
+    """
 
     place = "body"
     field = ""

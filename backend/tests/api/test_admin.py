@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -286,7 +286,6 @@ async def test_a_refused_address_is_audited_without_what_may_be_secret(
 
 
 @given(total=st.integers(0, 10**9), size=st.integers(1, 100), number=st.integers(1, 10**7))
-@settings(deadline=None)
 def test_pages_hold_everything_once(total: int, size: int, number: int) -> None:
     page: Page[User] = Page(rows=[], total=total, number=number, size=size)
     assert (page.count - 1) * size < total <= page.count * size or total == page.count == 0

@@ -256,6 +256,25 @@ async def test_only_a_trusted_proxy_says_who_calls_and_how(
     assert "includeSubDomains" not in policy
 
 
+# Pages of other origins
+
+
+async def test_only_pages_of_the_named_origins_may_call(serve: Serve) -> None:
+    service = await serve(cors_origins="https://attic.example")
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    for origin, is_named in (("https://attic.example", True), ("https://elsewhere.example", False)):
+        answer = await service.http.get("/health/live", headers={"Origin": origin})
+        assert answer.headers.get("access-control-allow-origin") == (origin if is_named else None)
+        answer = await service.http.options("/api/download", headers={**asks, "Origin": origin})
+        assert answer.headers.get("access-control-allow-origin") == (origin if is_named else None)
+        if is_named:
+            assert answer.status_code == 200
+            assert "DELETE" in answer.headers["access-control-allow-methods"]
+        else:
+            assert "CORS_ORIGINS" in assert_problem(answer, 400)["detail"]
+            assert "Origin" in answer.headers["vary"]
+
+
 # Bodies
 
 

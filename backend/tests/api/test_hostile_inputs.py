@@ -249,7 +249,6 @@ async def _send(client: httpx.AsyncClient, attack: Attack) -> httpx.Response:
 
 
 @given(name=st.text(max_size=60))
-@settings(deadline=None)
 def test_a_username_is_taken_exactly_if_it_is_of_plain_characters(name: str) -> None:
     plain = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     may_be = 3 <= len(name) <= 50 and set(name) <= plain
@@ -265,9 +264,7 @@ def test_a_username_is_taken_exactly_if_it_is_of_plain_characters(name: str) -> 
     page=st.one_of(st.integers(), st.text(max_size=30)),
     per_page=st.one_of(st.integers(-5, 200), st.text(max_size=5)),
 )
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 async def test_any_page_is_a_page_or_a_refusal(service: Service, page: Any, per_page: Any) -> None:
     headers = await _somebodys(service)
     answer = await service.http.get(

@@ -243,7 +243,6 @@ def test_whatever_comes_and_goes_the_pages_together_are_the_list_and_the_total_i
 
         @settings(
             max_examples=15,
-            deadline=None,
             derandomize=True,
             phases=[Phase.generate],  # each look takes a while, so what fails is shown as it was found
             report_multiple_bugs=False,

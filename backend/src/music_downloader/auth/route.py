@@ -36,7 +36,7 @@ _OAUTH2_EXTRAS = {"grant_type", "scope", "client_id", "client_secret"}
     response_model=UserRead,
     summary="Make an account",
     operation_id="register",
-    responses=responses(403, 409, 413, 422, 429),
+    responses=responses(403, 409, 422, 429),
 )
 async def register(
     body: RegisterRequest, session: SessionDep, settings: SettingsDep, origin: OriginDep
@@ -90,7 +90,7 @@ _LOGIN_BODY = {
     summary="Log in",
     operation_id="login",
     openapi_extra=_LOGIN_BODY,
-    responses=responses(401, 403, 413, 422, 429),
+    responses=responses(401, 403, 422, 429),
 )
 async def log_in(
     body: Annotated[LoginRequest, Depends(read_login)],
@@ -142,7 +142,7 @@ async def me(user: CurrentUser) -> User:
     status_code=204,
     summary="Change your password",
     operation_id="changePassword",
-    responses=responses(401, 403, 413, 422, 429),
+    responses=responses(401, 403, 422, 429),
 )
 async def change_password(
     body: PasswordChange, session: SessionDep, settings: SettingsDep, user: CurrentUser, origin: OriginDep

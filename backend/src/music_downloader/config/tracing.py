@@ -3,7 +3,6 @@
 Without OTEL_EXPORTER_OTLP_ENDPOINT there are none, and what sends them is never loaded.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Thread
@@ -48,7 +47,7 @@ class Tracing:
 def start_tracing(endpoint: str | None) -> Tracing:
     """Begin to send spans to the collector at this address, if there is one; OTLP over HTTP.
 
-    What else OpenTelemetry's variables say (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER and so on) holds.
+    Of OpenTelemetry's other variables, those about names, headers, certificates, sampling and batches hold.
     Raises ConfigurationError where what sends them isn't installed.
     """
     if endpoint is None:
@@ -60,8 +59,10 @@ def start_tracing(endpoint: str | None) -> Tracing:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise ConfigurationError(_NOT_INSTALLED) from error
-    named = {SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or _OURS, SERVICE_VERSION: version()}
-    provider = trace.TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
+    resource = Resource.create({SERVICE_VERSION: version()})
+    if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):  # nobody has named it
+        resource = resource.merge(Resource({SERVICE_NAME: _OURS}))
+    provider = trace.TracerProvider(resource=resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=_SEND_SECONDS)
     provider.add_span_processor(BatchSpanProcessor(exporter))
 

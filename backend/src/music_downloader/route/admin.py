@@ -51,7 +51,7 @@ async def list_users(
     response_model=UserRead,
     summary="Change an account",
     operation_id="changeUser",
-    responses=responses(404, 409, 413),
+    responses=responses(404, 409),
 )
 async def change_user(
     user_id: UserId,

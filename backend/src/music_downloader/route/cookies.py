@@ -37,7 +37,7 @@ async def list_cookies(session: SessionDep, user: CurrentUser) -> CookieSites:
     openapi_extra=_FILE,
     responses={
         201: {"description": "There were none for this site", "model": CookiesStored},
-        **responses(404, 409, 413, 422),
+        **responses(404, 409, 422),
     },
 )
 async def store_cookies(

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/api", tags=["Downloads"], responses=responses(401, 5
     operation_id="submitDownload",
     responses={
         200: {"description": "The same URL and format is still unfinished: this one", "model": DownloadRead},
-        **responses(413, 422, 429),
+        **responses(422, 429),
     },
 )
 async def submit_download(

@@ -1,10 +1,11 @@
 """The OpenAPI document: what FastAPI can't know by itself."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 
-from music_downloader.schema.problem import Problem
+from music_downloader.schema.problem import Problem, responses
 from music_downloader.schema.user import LoginRequest
 
 _TEMPLATE = "#/components/schemas/{model}"
@@ -20,9 +21,13 @@ _DESCRIPTION = (
     "Every error is application/problem+json (RFC 9457); every answer carries X-Request-ID."
 )
 
+# What is answered around the calls; a body may come with any but those that only look.
+_ANYWHERE = responses(500)
+_WITH_A_BODY = responses(408, 413, 500)
+
 
 def describe_openapi(app: FastAPI) -> None:
-    """Add the description, the tags and the models that are only referred to."""
+    """Add the description, the tags, the models that are only referred to, and the faults of any call."""
     app.description = _DESCRIPTION
     app.openapi_tags = _TAGS
     generate = app.openapi
@@ -35,6 +40,16 @@ def describe_openapi(app: FastAPI) -> None:
                 schema = model.model_json_schema(ref_template=_TEMPLATE)
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema
+        for method, operation in _operations(document):
+            for status, fault in (_ANYWHERE if method == "get" else _WITH_A_BODY).items():
+                operation["responses"].setdefault(str(status), fault)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            if isinstance(operation, dict) and "responses" in operation:
+                yield method, operation

@@ -83,8 +83,9 @@ async def on_known(_request: Request, error: Exception) -> JSONResponse:
         raise error
     status = next((code for kind, code in STATUS_OF.items() if isinstance(error, kind)), 500)
     errors = headers = None
-    if isinstance(error, InvalidInputError) and error.field:
-        errors = [FieldProblem(loc=[error.place, error.field], msg=error.detail, type="refused")]
+    if isinstance(error, InvalidInputError):
+        place = [error.place, error.field] if error.field else [error.place]
+        errors = [FieldProblem(loc=[*place], msg=error.detail, type="refused")]
     if isinstance(error, ThrottledError):
         headers = {"Retry-After": str(error.retry_after)}
     return problem(status, error.detail, errors=errors, headers=headers)

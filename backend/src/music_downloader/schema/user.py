@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import email_validator
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     EmailStr,
     Field,
@@ -16,6 +15,8 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
 )
 
@@ -41,10 +42,14 @@ for _domain in ("arpa", "local", "localhost", "test"):
         email_validator.SPECIAL_USE_DOMAIN_NAMES.remove(_domain)
 
 
-def _alone(value: object) -> object:
+def _address(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    """Read an email address; the library's own words repeat parts of what was sent."""
     if isinstance(value, str) and "<" in value:  # pydantic would take the address out of `Alice <alice@…>`
         raise ValueError("write the address alone, like alice@example.org")
-    return value
+    try:
+        return read(value)
+    except ValidationError:
+        raise ValueError("this is no email address; write one like alice@example.org") from None
 
 
 class RegisterRequest(Incoming):
@@ -59,7 +64,7 @@ class RegisterRequest(Incoming):
     )
 
     username: Username
-    email: Annotated[EmailStr, Field(max_length=254), BeforeValidator(_alone)]
+    email: Annotated[EmailStr, Field(max_length=254), WrapValidator(_address)]
     password: Password
 
     @field_validator("password")
