@@ -34,14 +34,16 @@ def main() -> int:
     with ThreadPoolExecutor(2) as beside:  # while pip unpacks, and Node builds, the other processor is idle
         programs = beside.submit(debian.provide, VENV / "debian") if dev else None
         if not is_done and not _has_packages(dev=dev):
+            if programs is not None and not programs.cancel() and not programs.done():
+                print("Waiting for the programs of tests, which are being fetched meanwhile ...")
             return 1
         compiled = beside.submit(_compile) if not is_done else None
         has_page = frontend.provide(VENV, dev=dev)
-    if programs is not None:
-        programs.result()
     if compiled is not None:
         compiled.result()
         STAMP.write_text(wanted["dev" if dev else "run"], encoding="utf-8")
+    if programs is not None:
+        programs.result()
     # Without its page the service runs all the same; tests don't.
     return 0 if has_page or not dev else 1
 
