@@ -57,7 +57,7 @@ def sandbox(lacking: Sequence[str]) -> Finding:
     if lacking:
         return warning(
             "; ".join(lacking),
-            "use a kernel with Landlock (6.7 or later) and seccomp; without them it works, less safely",
+            "use a kernel with Landlock (6.12 or later) and seccomp; without them it works, less safely",
         )
     return ok("Landlock and seccomp hold the processes that fetch and convert")
 
