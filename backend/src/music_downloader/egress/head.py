@@ -13,7 +13,7 @@ _HTTP_PORT: Final = 80
 _MAX_PORT: Final = 65535
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]{1,32768}) HTTP/1\.[01]")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00\r\n]*)")  # one way to match, however many spaces
 _ABSOLUTE = re.compile(rb"(?i)http://([^/?#@]+)([/?][^#]*)?(?:#.*)?")
 _AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.%]+\]|[^\[\]@/?#]+?)(?::(\d{1,5}))?")
 _LENGTH = re.compile(rb"\d{1,12}")
@@ -158,7 +158,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     field = _FIELD.fullmatch(line)
     if field is None:
         raise MalformedError
-    return field[1], field[2]
+    return field[1], field[2].strip(b" \t")
 
 
 def _loose_field(line: bytes) -> tuple[bytes, bytes]:
