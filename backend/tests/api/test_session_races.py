@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests.conftest import Service
 
@@ -95,3 +96,22 @@ async def test_of_two_changes_of_one_password_the_later_finds_it_changed(
     hashing.opened.set()
     assert (await late).status_code == 403
     assert (await service.log_in("alice", secret=NEW)).headers["authorization"]
+
+
+async def test_a_login_while_the_clock_was_years_ahead_keeps_nobody_out(
+    service: Service, sessions: async_sessionmaker[AsyncSession]
+) -> None:
+    alice = await service.sign_in()
+    ahead = datetime.now(UTC) + timedelta(days=4000)
+    async with sessions.begin() as session:
+        await session.execute(update(User).values(last_login=ahead))
+    assert (await alice.post("/auth/password", json=CHANGE)).status_code == 204
+    async with sessions() as session:
+        valid_from = await session.scalar(select(User.tokens_valid_from))
+    assert valid_from is not None
+    assert valid_from < datetime.now(UTC) + timedelta(minutes=11)
+    async with sessions.begin() as session:  # those minutes are over
+        await session.execute(update(User).values(tokens_valid_from=datetime.now(UTC)))
+    again = await service.log_in("alice", secret=NEW)
+    shown = (await again.get("/auth/me")).json()
+    assert datetime.fromisoformat(shown["last_login"]) < datetime.now(UTC) + timedelta(minutes=1)

@@ -18,7 +18,7 @@ from music_downloader.errors import (
     WeakPasswordError,
     WrongPasswordError,
 )
-from music_downloader.model import Outcome, User, after_every_session
+from music_downloader.model import Outcome, User, after_every_session, login_at
 from music_downloader.service import audit, feed, throttle
 from music_downloader.service.audit import Action, Origin
 from music_downloader.service.throttle import Guard
@@ -132,7 +132,7 @@ async def _begin_session(session: AsyncSession, user: User, *, now: datetime) ->
     noted = (
         update(User)
         .where(User.id == user.id, User.password_hash == user.password_hash, User.is_active)
-        .values(last_login=func.greatest(User.last_login, now))
+        .values(last_login=login_at(now))
         .returning(User.id)
     )
     return await session.scalar(noted, execution_options=_UNSYNCHRONIZED) is not None

@@ -10,7 +10,7 @@ from music_downloader.model.mark import LibraryMark
 from music_downloader.model.measurement import measurements
 from music_downloader.model.throttle import Throttle
 from music_downloader.model.track import Track
-from music_downloader.model.user import RevokedToken, User, after_every_session
+from music_downloader.model.user import RevokedToken, User, after_every_session, login_at
 
 __all__ = [
     "ACTIVE",
@@ -32,5 +32,6 @@ __all__ = [
     "after_every_session",
     "counted_blocks",
     "counted_changes",
+    "login_at",
     "measurements",
 ]

@@ -2,10 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, ColumnElement, DateTime, ForeignKey, Index, String, func, text
+from sqlalchemy import BigInteger, ColumnElement, DateTime, ForeignKey, Index, String, case, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from music_downloader.model.base import Base, CreatedAt, Id, Moment
+
+_CLOCKS_APART = timedelta(minutes=10)  # of two machines that are looked after
 
 
 class User(Base):
@@ -28,9 +30,17 @@ def after_every_session(now: datetime) -> ColumnElement[datetime]:
     """Return the value of `tokens_valid_from` that ends every session up to `now`, whatever is under way.
 
     A login notes its own moment in the transaction that lets somebody in. One that ended while whoever asks
-    for this was still at work, or on a machine whose clock is ahead, is therefore behind it as well.
+    for this was still at work, or on a machine whose clock is ahead, is therefore behind it as well. A clock
+    that was off by years is no reason to let nobody in for years; a token of such a time isn't valid yet.
     """
-    return func.greatest(now, User.last_login + timedelta(microseconds=1))
+    noted = func.least(User.last_login + timedelta(microseconds=1), now + _CLOCKS_APART)
+    return func.greatest(now, noted)
+
+
+def login_at(now: datetime) -> ColumnElement[datetime]:
+    """Return the value of `last_login` for a login `now`: the later one, unless that is yet to come."""
+    is_credible = User.last_login <= now + _CLOCKS_APART
+    return case((is_credible, func.greatest(User.last_login, now)), else_=now)
 
 
 Index("uq_users_username_lower", func.lower(User.username), unique=True)
