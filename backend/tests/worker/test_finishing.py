@@ -1,11 +1,14 @@
 """What is done once a track is there: loudness, playlists, and clearing up after what was cancelled."""
 
 import asyncio
+import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mutagen.id3
+import psycopg
 import pytest
 from sqlalchemy import select, text
 from tests import media
@@ -18,6 +21,7 @@ from music_downloader import worker
 from music_downloader.config.settings import Settings
 from music_downloader.jobs import MEASURE
 from music_downloader.library.filing import STAGING, sha256_of
+from music_downloader.library.tags import retag
 from music_downloader.model import Download, Track
 from music_downloader.task import finish, publishing
 from music_downloader.worker import run_worker
@@ -182,6 +186,42 @@ async def test_a_file_that_somebody_has_changed_or_removed_is_left_alone(
     assert not removed.exists()
     assert gains(plain)
     assert list((working.library / STAGING).iterdir()) == []
+
+
+@pytest.mark.usefixtures("late")
+async def test_no_gain_is_written_by_way_of_a_link_or_over_what_another_has_written(
+    working: Service, source: Source, sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await working.sign_in()
+    linked, raced = [
+        working.library / (await land(alice, source.file(f"/{n}.mp3", _tone("mp3", n))))[0]["file_path"]
+        for n in range(2)
+    ]
+    elsewhere = tmp_path / "elsewhere.mp3"
+    shutil.move(linked, elsewhere)
+    linked.symlink_to(elsewhere)
+    content = elsewhere.read_bytes()
+    stagings: list[Path] = []
+    copy = finish.tagged_copy
+
+    def copied_late(original: Path, staging: Path, found: Any) -> Any:
+        stagings.append(staging)
+        result = copy(original, staging, found)
+        if original == raced:  # another album has just given it its own gain, and its row says so
+            retag(raced, dataclasses.replace(found, album_gain=1.23))
+            with psycopg.connect(working.settings.conninfo) as connection:
+                connection.execute(
+                    "UPDATE tracks SET sha256 = %s, size = %s WHERE path = %s",
+                    [sha256_of(raced), raced.stat().st_size, str(raced.relative_to(working.library))],
+                )
+        return result
+
+    monkeypatch.setattr(finish, "tagged_copy", copied_late)
+    await _now(sessions)
+    await quiet(sessions)
+    assert elsewhere.read_bytes() == content
+    assert gains(raced)["REPLAYGAIN_ALBUM_GAIN"] == "1.23 dB"
+    assert len(set(stagings)) == len(stagings) > 1
 
 
 def _listed(playlist: Path) -> list[Path]:

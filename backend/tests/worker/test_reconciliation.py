@@ -83,6 +83,9 @@ async def test_a_vanished_file_is_no_downloads_any_more_until_it_is_back(
         jobs = text("SELECT count(*) FROM procrastinate_jobs WHERE queue_name = 'nobody''s'")
         assert await session.scalar(jobs) == 0
     assert digests["A/Retagged.mp3"] == sha256_of(paths["Retagged"])
+    async with sessions() as session:  # so that no gain is written into it, which would take their words away
+        loudness = await session.scalar(select(Track.loudness).where(Track.path == "A/Retagged.mp3"))
+    assert loudness == {}
 
     # It is fetched again when somebody asks for it, and the old download has its file again.
     asked = source.hits("/Goes.mp3")

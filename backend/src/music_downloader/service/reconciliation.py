@@ -85,7 +85,8 @@ async def correct(session: AsyncSession, filed: Filed, found: Found, *, now: dat
     """Let a row say what was found, if that is still news; return what it was: a word for the log.
 
     A file that has vanished is no download's any more, and doesn't keep its track from being fetched again.
-    One that somebody has given other tags is the track's as before.
+    One that somebody has given other tags is the track's as before, but nothing is written into it any more:
+    what they say in it would be lost.
     """
     track = await library.held(session, track_id=filed.id)
     if track is None or (track.path, track.size) != (filed.path, filed.size):
@@ -101,6 +102,7 @@ async def correct(session: AsyncSession, filed: Filed, found: Found, *, now: dat
     word = "came back" if track.missing_since is not None else None
     if found.sha256 is not None:
         track.size, track.sha256, word = found.size, found.sha256, word or "changed"
+        track.loudness = {}  # as if it couldn't be measured
     if word is not None:
         track.missing_since = None
         await library.tell(session, track.id, path=track.path, size=track.size)

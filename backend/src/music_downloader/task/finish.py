@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -211,13 +212,15 @@ async def _write_gain(state: WorkerState, track: Track, found: Gain | None) -> N
     root = state.settings.output_directory
     staging = await asyncio.to_thread(_staging, state, track)
     try:
-        copied = await asyncio.to_thread(_tagged_copy, root / track.path, staging, found)
+        copied = await asyncio.to_thread(tagged_copy, root / track.path, staging, found)
         if copied is None:
             return
         async with state.sessionmaker.begin() as session:
             row = await library.held(session, track_id=track.id)
             if row is None or row.path != track.path or copied.digest == row.sha256:
                 return
+            if not copied.is_unchanged and copied.before != row.sha256:
+                return  # somebody has written to the file since it was filed, or since it was copied
             size = copied.path.stat().st_size
             # It has the gain already where an earlier try was cut off between the rename and its commit.
             if copied.is_unchanged or await asyncio.to_thread(
@@ -238,26 +241,34 @@ async def _write_gain(state: WorkerState, track: Track, found: Gain | None) -> N
 
 
 def _staging(state: WorkerState, track: Track) -> Path:
-    return staging_directory(state.settings.output_directory, f"gain-{track.id}")
+    """Make a folder that is nobody else's: two albums that share a track may end at once, on two workers."""
+    return staging_directory(state.settings.output_directory, f"gain-{track.id}-{secrets.token_hex(4)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Copy:
-    """A file's copy with its gain; `is_unchanged` says that the file had it already."""
+    """A file's copy with its gain; `before` is what the file's digest was, and it may have had the gain."""
 
     path: Path
+    before: str
     digest: str
-    is_unchanged: bool
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file has the gain already."""
+        return self.digest == self.before
 
 
-def _tagged_copy(original: Path, staging: Path, found: Gain) -> _Copy | None:
-    """Copy a file and write its gain into the copy; None where the file is gone."""
+def tagged_copy(original: Path, staging: Path, found: Gain) -> _Copy | None:
+    """Copy a file and write its gain into the copy; None where it is gone, or a link to somewhere else."""
     copy = staging / "copy.part"
     try:
         shutil.copyfile(original, copy, follow_symlinks=False)
     except FileNotFoundError:
         return None
+    if copy.is_symlink():
+        return None
     before = sha256_of(copy)
     retag(copy, found)
     digest = sha256_of(copy)
-    return _Copy(path=copy, digest=digest, is_unchanged=digest == before)
+    return _Copy(path=copy, before=before, digest=digest)

@@ -56,7 +56,8 @@ async def reconcile(context: JobContext, timestamp: int = 0) -> None:
         if differing and not await _is_there(state):  # it went while we looked: what isn't there says nothing
             log.warning("library.not_reconciled", reason="the library went away")
             return
-        for filed, found in differing:
+        for filed, seen_before in differing:
+            found = await asyncio.to_thread(_look_again, state, filed, seen_before)
             async with state.sessionmaker.begin() as session:
                 word = await reconciliation.correct(session, filed, found, now=datetime.now(UTC))
             if word is not None:
@@ -67,13 +68,26 @@ async def reconcile(context: JobContext, timestamp: int = 0) -> None:
 
 
 def _compare(state: WorkerState, rows: Sequence[Filed]) -> list[tuple[Filed, Found]]:
-    root = state.settings.output_directory
-    compared = ((filed, reconciliation.find(root, filed)) for filed in rows)
+    compared = ((filed, _find(state, filed)) for filed in rows)
     return [
         (filed, found)
         for filed, found in compared
-        if found.size != (None if filed.is_missing else filed.size)
+        if found is not None and found.size != (None if filed.is_missing else filed.size)
     ]
+
+
+def _find(state: WorkerState, filed: Filed) -> Found | None:
+    """Look for a file; None where the disk doesn't say, which is no reason to look for no other."""
+    try:
+        return reconciliation.find(state.settings.output_directory, filed)
+    except OSError as error:
+        log.warning("library.not_looked_at", path=filed.path, reason=error.strerror)
+        return None
+
+
+def _look_again(state: WorkerState, filed: Filed, found: Found) -> Found:
+    """Look once more for what was gone: it may have been filed again, or its share be back."""
+    return found if found.size is not None else _find(state, filed) or found
 
 
 async def _is_there(state: WorkerState) -> bool:
