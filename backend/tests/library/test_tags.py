@@ -16,7 +16,9 @@ from mutagen.flac import FLAC, Picture
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4
 
+from music_downloader.engine import probe
 from music_downloader.errors import DownloadFailedError, ErrorCode
+from music_downloader.library.containers import check
 from music_downloader.library.tags import TrackTags, clean_date, read_tags, write_tags
 
 CopyOf = Callable[..., Path]
@@ -252,6 +254,12 @@ def test_a_tag_that_unfolds_into_a_gigabyte_is_not_unfolded(copy_of: CopyOf, ver
     header = b"ID3" + bytes([version, 0, 0]) + bytes(len(frame) >> 7 * place & 0x7F for place in (3, 2, 1, 0))
     song.write_bytes(header + frame + song.read_bytes())
     assert read_tags(song) is None
+    tracemalloc.start()
+    try:
+        assert probe.read(song) is not None
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
     write_tags(song, FULL)
     assert read_tags(song) == FULL
 
@@ -298,13 +306,41 @@ def test_tags_that_fill_the_memory_are_not_read(copy_of: CopyOf, kind: str) -> N
     sparse(song, *endless_tags(kind, song.read_bytes()))
     tracemalloc.start()
     try:
-        for attempt in (lambda: read_tags(song), lambda: write_tags(song, FULL)):
+        for attempt in (lambda: check(song), lambda: read_tags(song), lambda: write_tags(song, FULL)):
             with pytest.raises(DownloadFailedError) as caught:
                 attempt()
             assert (caught.value.code, "more tags" in caught.value.detail) == (ErrorCode.BAD_MEDIA, True)
         assert tracemalloc.get_traced_memory()[1] < 30_000_000
     finally:
         tracemalloc.stop()
+
+
+def parts(kind: str, whole: bytes) -> bytes:
+    """A file of hardly any size whose parts are too many, or lie where nobody counts them."""
+    if kind == "stacked":
+        return (b"ID3\x04\x00\x00\x00\x00\x00\x01\x00") * 100_000 + whole
+    if kind == "m4a":
+        return whole + (big(8) + b"free") * 200_000
+    first = whole[: 27 + whole[26] + sum(whole[27 : 27 + whole[26]])]
+    foreign = b"OggS\x00\x00" + bytes(8) + b"ZZZZ" + bytes(8) + b"\x01\x00"
+    return first + foreign * 200_000 + whole[len(first) :]
+
+
+@pytest.mark.parametrize("kind", ["stacked", "m4a", "opus"])
+def test_parts_without_number_are_not_read(copy_of: CopyOf, kind: str) -> None:
+    song = copy_of("mp3" if kind == "stacked" else kind)
+    song.write_bytes(parts(kind, song.read_bytes()))
+    with pytest.raises(DownloadFailedError) as caught:
+        check(song)
+    assert "more tags" in caught.value.detail
+
+
+def test_what_is_looked_at_first_lets_all_else_pass(copy_of: CopyOf, tmp_path: Path) -> None:
+    for kind in ("mp3", "m4a", "flac", "opus", "ogg", "webm", "wav", "aiff", "aac"):
+        check(copy_of(kind, kind))
+    for content in (b"", b"fLaC", b"OggS", b"\0\0\0\x18ftyp", b"ID3\x04\x00\x00\x00\x00\x00\x00"):
+        (tmp_path / "odd").write_bytes(content)
+        check(tmp_path / "odd")
 
 
 @pytest.mark.parametrize("kind", ["webm", "wav", "aiff", "aac"])

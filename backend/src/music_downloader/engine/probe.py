@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import mutagen
-from mutagen.aac import AAC
-from mutagen.aiff import AIFF
+from mutagen.aac import AACInfo
 from mutagen.flac import FLAC
-from mutagen.mp3 import MP3, BitrateMode
+from mutagen.mp3 import BitrateMode, MPEGInfo
 from mutagen.mp4 import MP4
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
-from mutagen.wave import WAVE
 
 from music_downloader.engine import ffmpeg, isobmff
 from music_downloader.engine.spawner import Spawner
@@ -24,14 +22,8 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 _HEAD: Final = 4096
 _OGG_HEAD: Final = 64 * 1024
 _ID3_HEADER: Final = 10
-_PCM_TAGS: Final = frozenset({1, 3, 0xFFFE})  # PCM, IEEE float, extensible (RFC 2361 and its successors)
-_PLAIN: Final = {
-    "flac": (FLAC, "flac"),
-    "wav": (WAVE, "pcm"),
-    "aiff": (AIFF, "pcm"),
-    "aac": (AAC, "aac"),
-    "mp3": (MP3, "mp3"),
-}
+_MOST_ID3: Final = 16
+_PAGE_HEADER: Final = 27  # the last byte counts the lengths that follow (RFC 3533, section 6)
 _TEXT = re.compile(rb"(?i)\s*(?:\xef\xbb\xbf)?\s*(?:<|\{|\[|#extm3u|#!|%pdf|http/|event:|data:)")
 
 
@@ -64,6 +56,9 @@ async def probe(spawner: Spawner, path: Path) -> Audio:
 def read(path: Path) -> Audio | None:
     """Look at `path` without ffmpeg; None when that isn't enough.
 
+    Tags are read only where they can't be told from what describes the audio (FLAC, MP4 and Ogg): whoever
+    calls has seen that they are no more than music has. WAV and AIFF are left to ffmpeg.
+
     Raises DownloadFailedError (bad_media) when it can't be audio.
     """
     with path.open("rb") as file:
@@ -85,8 +80,6 @@ def _by_magic(path: Path, file: BinaryIO, head: bytes) -> Audio | None:
         "mp4": head[4:8] == b"ftyp",
         "ogg": head.startswith(b"OggS"),
         "flac": head.startswith(b"fLaC"),
-        "wav": head.startswith(b"RIFF") and head[8:12] == b"WAVE",
-        "aiff": head.startswith(b"FORM") and head[8:12] == b"AIFF",
         "aac": _sync(head, 0xFFF6, 0xFFF0),  # ADTS: twelve ones, layer 0 (ISO/IEC 13818-7)
         "mp3": _sync(head, 0xFFE6, 0xFFE2),  # eleven ones, layer III (ISO/IEC 11172-3)
     }
@@ -103,15 +96,15 @@ def _sync(head: bytes, mask: int, expected: int) -> bool:
 
 
 def _plain(path: Path, container: str) -> Audio | None:
-    """Read a container that holds one codec only."""
-    kind, codec = _PLAIN[container]
-    info = _info(kind, path)
-    if container == "wav" and info.audio_format not in _PCM_TAGS:
-        return None
+    """Read a container that holds one codec only, and is named after it."""
+    if container == "flac":
+        return _audio(path, container, container, FLAC(path).info)
+    with path.open("rb") as file:
+        info = AACInfo(file) if container == "aac" else MPEGInfo(file)
     if container == "mp3" and info.sketchy:
         return None
-    guessed = container == "aac" or (container == "mp3" and info.bitrate_mode == BitrateMode.UNKNOWN)
-    return replace(_audio(path, container, codec, info), estimated=guessed)
+    guessed = container == "aac" or info.bitrate_mode == BitrateMode.UNKNOWN
+    return replace(_audio(path, container, container, info), estimated=guessed)
 
 
 def _info(kind: Any, path: Path) -> Any:  # noqa: ANN401 - mutagen has no types
@@ -121,7 +114,9 @@ def _info(kind: Any, path: Path) -> Any:  # noqa: ANN401 - mutagen has no types
 def _after_id3(file: BinaryIO) -> bytes:
     """Return the first bytes behind an ID3v2 tag, if there is one (its size is a synchsafe integer)."""
     head = file.read(_HEAD)
-    while head.startswith(b"ID3") and len(head) >= _ID3_HEADER:
+    for _ in range(_MOST_ID3):
+        if not head.startswith(b"ID3") or len(head) < _ID3_HEADER:
+            break
         size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
         file.seek(file.tell() - len(head) + _ID3_HEADER + size)
         head = file.read(_HEAD)
@@ -145,14 +140,15 @@ def _mp4(path: Path, file: BinaryIO) -> Audio | None:
 def _ogg(path: Path, file: BinaryIO) -> Audio | None:
     file.seek(0)
     start = file.read(_OGG_HEAD)
-    if b"\x80theora" in start or b"BBCD\0" in start:
+    if b"\x80theora" in start or b"BBCD\0" in start or len(start) < _PAGE_HEADER:
         return None
+    payload = start[_PAGE_HEADER + start[_PAGE_HEADER - 1] :]
     for mark, codec, kind in (
         (b"OpusHead", "opus", OggOpus),
         (b"\x01vorbis", "vorbis", OggVorbis),
         (b"\x7fFLAC", "flac", OggFLAC),
     ):
-        if mark in start[:512]:
+        if payload.startswith(mark):
             audio = _audio(path, "ogg", codec, _info(kind, path))
             size = path.stat().st_size
             rate = size * 8 / audio.duration / 1000 if audio.duration else None

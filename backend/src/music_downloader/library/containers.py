@@ -6,11 +6,12 @@ audio and equal values give equal bytes. A container is known by its content, ne
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import mutagen
 from mutagen.flac import FLAC
 from mutagen.id3 import PictureType
 from mutagen.mp3 import HeaderNotFoundError, MPEGInfo
@@ -59,12 +60,7 @@ def opened(path: Path, mode: Literal["rb", "r+b"]) -> Iterator[tuple[BinaryIO, K
     try:
         with path.open(mode) as file:
             kind = _known(recognise(file))
-            check_tags(
-                file,
-                is_flac=kind is Kind.FLAC,
-                is_mp4=kind is Kind.MP4,
-                is_ogg=kind in {Kind.OPUS, Kind.VORBIS},
-            )
+            _check(file, kind)
             yield file, kind
     except DownloadFailedError:
         raise
@@ -73,6 +69,20 @@ def opened(path: Path, mode: Literal["rb", "r+b"]) -> Iterator[tuple[BinaryIO, K
         if of_disk:
             raise storage_fault(of_disk) from fault
         raise DownloadFailedError(ErrorCode.BAD_MEDIA, "The audio file is damaged.") from fault
+
+
+def check(path: Path) -> None:
+    """Raise DownloadFailedError BAD_MEDIA where reading a file would take more memory than music does.
+
+    Whatever else may be wrong with it, or that it is no audio that is known here, is another's to say.
+    """
+    with suppress(mutagen.MutagenError, ValueError, IndexError, KeyError, EOFError), path.open("rb") as file:
+        check_tags(file)
+        _check(file, recognise(file))
+
+
+def _check(file: BinaryIO, kind: Kind | None) -> None:
+    check_tags(file, is_flac=kind is Kind.FLAC, is_mp4=kind is Kind.MP4)
 
 
 def recognise(file: BinaryIO) -> Kind | None:

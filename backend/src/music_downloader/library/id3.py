@@ -10,7 +10,7 @@ from music_downloader.library.embedded import Cover
 from music_downloader.library.fields import FIELDS, PADDING, Values
 
 _HEADER = 10  # bytes of a tag's and of a frame's header
-_MOST_TAGS = 16  # some programs put a new tag before the old one instead of replacing it
+MOST_TAGS = 16  # some programs put a new tag before the old one instead of replacing it
 _COMPRESSED = {3: 0x80, 4: 0x08}  # the flag in a frame's tenth byte, by the tag's version
 _FRAME_ID = re.compile(rb"(?=([A-Z][A-Z0-9]{3}))")
 _UTF8 = id3.Encoding.UTF8
@@ -19,7 +19,7 @@ _UTF8 = id3.Encoding.UTF8
 def tag_offsets(file: BinaryIO) -> list[int]:
     """Where the ID3v2 tags at the file's start begin; the last offset is where they have all ended."""
     offsets = [0]
-    for _ in range(_MOST_TAGS):
+    for _ in range(MOST_TAGS):
         file.seek(offsets[-1])
         head = file.read(_HEADER)
         if len(head) < _HEADER or not head.startswith(b"ID3"):

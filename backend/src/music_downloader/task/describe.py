@@ -8,6 +8,7 @@ from typing import Any
 from music_downloader.engine.source import SourceInfo, Thumbnail
 from music_downloader.errors import DownloadFailedError
 from music_downloader.library.albums import AlbumFacts
+from music_downloader.library.containers import check
 from music_downloader.library.facts import SourceFacts, merged
 from music_downloader.library.rules import describe
 from music_downloader.library.tags import TrackTags, read_tags
@@ -17,7 +18,11 @@ NO_SITE = frozenset({"", "generic", "html5"})
 
 
 def read_source_tags(path: Path) -> TrackTags | None:
-    """Return the tags that the source's own file carries; None when it carries none that can be read."""
+    """Return the tags that the source's own file carries; None when it carries none that can be read.
+
+    Raises DownloadFailedError BAD_MEDIA where looking at the file at all would take too much.
+    """
+    check(path)
     try:
         return read_tags(path)
     except DownloadFailedError:
