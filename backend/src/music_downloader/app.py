@@ -22,11 +22,11 @@ from music_downloader.config.safety import check_folders
 from music_downloader.config.secret import fingerprint, signing_key
 from music_downloader.config.settings import Settings, load_settings
 from music_downloader.config.tracing import Tracing, start_tracing
-from music_downloader.errors import ConfigurationError, InvalidInputError
+from music_downloader.errors import ConfigurationError, InvalidInputError, ServiceUnavailableError
 from music_downloader.metrics import Requests
 from music_downloader.migration import upgrade_when_reachable
 from music_downloader.model import Download
-from music_downloader.model.database import connect
+from music_downloader.model.database import connect, is_away
 from music_downloader.model.reading import Reading
 from music_downloader.route import (
     admin,
@@ -56,6 +56,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _FIRST_WAIT_SECONDS = 5
 _HANDING_BACK_SECONDS = 5
+_AGAIN_SECONDS = 2
 # Asked by machines; files, and a shared link in the query; and what goes on until somebody closes the page.
 _UNTRACED = ("/health", "/metrics", "/ui", "/api/events")
 
@@ -188,15 +189,31 @@ async def _backstage(
     """
     migrated = await upgrade_when_reachable(settings.sqlalchemy_url)
     if admin is not None:
-        async with sessionmaker.begin() as session:
-            await ensure_first_admin(
-                session, username=admin.username, email=admin.email, password=admin.password
-            )
+        await _make_first_admin(sessionmaker, admin)
     ready.set()
     await _compare_keys(sessionmaker, key)
     log.info("service.ready", name=NAME, version=version(), migrated=migrated)
     if settings.embedded_worker:
         await run_worker(settings, stop=stop, tracing=tracing)
+
+
+async def _make_first_admin(sessionmaker: async_sessionmaker[AsyncSession], admin: RegisterRequest) -> None:
+    """Make the account unless it is there; a database that is away once more is waited for once more."""
+    while True:
+        try:
+            async with sessionmaker.begin() as session:
+                await ensure_first_admin(
+                    session, username=admin.username, email=admin.email, password=admin.password
+                )
+        except ServiceUnavailableError:
+            pass
+        except (SQLAlchemyError, OSError) as error:
+            if not is_away(error):
+                raise
+        else:
+            return
+        log.warning("service.first_admin_waits")
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _compare_keys(sessionmaker: async_sessionmaker[AsyncSession], key: str) -> None:

@@ -281,7 +281,7 @@ class InvalidMetricsTokenError(NotAuthenticatedError):
 
 
 class ThrottledError(RecordedError):
-    """Too many tries; wait a while. `retry_after` is in whole seconds."""
+    """Tried too often; `detail` says what, and `retry_after` (whole seconds) when it makes sense again."""
 
     def __init__(self, detail: str, *, retry_after: int) -> None:
         super().__init__(detail)

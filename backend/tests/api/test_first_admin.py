@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests.conftest import Serve
 
-from music_downloader.errors import ConfigurationError
+from music_downloader import app
+from music_downloader.errors import ConfigurationError, ServiceUnavailableError
 from music_downloader.model import AuditLog, User
 
 ADMIN = {
@@ -58,3 +60,23 @@ async def test_an_administrator_that_cannot_be_an_account_stops_the_start(
         await serve(**{**ADMIN, **change})
     assert refused.value.detail.endswith(".")
     assert "horse" not in refused.value.detail
+
+
+async def test_a_database_that_goes_away_again_is_waited_for_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, failed = app.ensure_first_admin, []
+
+    async def made_later(*given: Any, **named: Any) -> Any:
+        if len(failed) < 2:
+            failed.append(True)
+            away = OperationalError("", None, Exception("the database is away"))
+            raise away if failed[1:] else ServiceUnavailableError
+        return await made(*given, **named)
+
+    monkeypatch.setattr(app, "ensure_first_admin", made_later)
+    monkeypatch.setattr(app, "_AGAIN_SECONDS", 0.05)
+    service = await serve(**ADMIN)
+    admin = await service.log_in("root")
+    assert (await admin.get("/auth/me")).json()["is_admin"] is True
+    assert len(failed) == 2

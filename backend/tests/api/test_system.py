@@ -1,5 +1,6 @@
 """What the service says of itself, and what every request and every error has in common."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -15,6 +16,7 @@ from music_downloader import version
 from music_downloader.app import create_app
 from music_downloader.config.settings import Settings
 from music_downloader.engine import ffmpeg
+from music_downloader.service import health as health_service
 
 CHECKS = {"database", "queue", "storage", "ffmpeg", "yt_dlp"}
 LIMIT = 64 * 1024
@@ -313,3 +315,19 @@ async def test_no_path_and_no_query_breaks_it(service: Service) -> None:
             assert answer.headers["content-type"] == PROBLEM, path
     assert not {path: status for path, status in answers.items() if status >= 500}
     assert (await alice.get("/api/downloads")).status_code == 200
+
+
+async def test_many_who_ask_at_once_have_it_looked_at_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[object] = []
+    look = health_service.yt_dlp
+
+    def counted(*given: Any) -> health_service.Check:
+        looked.append(given)
+        return look(*given)
+
+    monkeypatch.setattr(health_service, "yt_dlp", counted)
+    answers = await asyncio.gather(*(service.http.get("/health") for _ in range(20)))
+    assert all(answer.json()["checks"]["ffmpeg"]["status"] == "healthy" for answer in answers)
+    assert len(looked) < 10

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import psutil
 import psycopg
 import pytest
 
+from music_downloader.command import web
 from music_downloader.errors import ConfigurationError
 from music_downloader.postgres import EmbeddedPostgres, embedded_postgres, folder
 from music_downloader.postgres import server as server_module
@@ -95,6 +97,32 @@ def test_a_crash_is_seen_and_mended_under_the_same_url(server: EmbeddedPostgres)
     assert server.url == url
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+async def test_one_that_cannot_be_started_again_at_once_is_started_later(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, failed = server.start, 0
+
+    def start_later() -> None:
+        nonlocal failed
+        if failed < 2:
+            failed += 1
+            server.stop()  # as a start does that fails
+            raise ConfigurationError("No space left on device.")
+        start()
+
+    monkeypatch.setattr(server, "start", start_later)
+    monkeypatch.setattr(web, "_LOOK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(web, "_TRY_AGAIN_SECONDS", 0.05)
+    psutil.Process(server.pid).kill()
+    keeping = asyncio.create_task(web.keep_running(server))
+    async with asyncio.timeout(20):
+        while failed < 2 or server.pid is None or server.poll() is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    keeping.cancel()
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_starting_twice_and_stopping_twice_do_no_harm(server: EmbeddedPostgres) -> None:

@@ -20,6 +20,7 @@ from music_downloader.serving.server import configuration
 log = structlog.stdlib.get_logger(__name__)
 
 _LOOK_EVERY_SECONDS = 1
+_TRY_AGAIN_SECONDS = 5
 _BANNER = """
   NAS Music Downloader {version} is running at {address}
   Music goes to {library}. Interactive documentation: {address}/docs
@@ -66,7 +67,7 @@ async def _serve(settings: Settings, *, postgres: EmbeddedPostgres | None, banne
         signal.signal(number, lambda *_: None)
     companions = [asyncio.create_task(_greet(server, settings))] if banner else []
     if postgres is not None:
-        companions.append(asyncio.create_task(_keep_running(postgres)))
+        companions.append(asyncio.create_task(keep_running(postgres)))
     try:
         await server.serve()
     except SystemExit:
@@ -90,7 +91,7 @@ async def _greet(server: uvicorn.Server, settings: Settings) -> None:
     typer.echo(_BANNER.format(version=version(), address=address, library=settings.output_directory))
 
 
-async def _keep_running(postgres: EmbeddedPostgres) -> None:
+async def keep_running(postgres: EmbeddedPostgres) -> None:
     """Start the embedded PostgreSQL again whenever it dies.
 
     In the main thread, though that holds the loop up: the kernel ties the server's life to the thread that
@@ -98,9 +99,12 @@ async def _keep_running(postgres: EmbeddedPostgres) -> None:
     """
     while True:
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
-        if postgres.poll() is not None:
+        if postgres.pid is not None and postgres.poll() is None:
+            continue
+        if postgres.pid is not None:
             log.error("postgres.died", status=postgres.poll())
-            try:
-                postgres.start()
-            except MusicDownloaderError as error:
-                log.error("postgres.not_started", reason=error.detail)  # noqa: TRY400 - it says it all
+        try:
+            postgres.start()
+        except MusicDownloaderError as error:  # a disk may be full for now
+            log.error("postgres.not_started", reason=error.detail)  # noqa: TRY400 - it says it all
+            await asyncio.sleep(_TRY_AGAIN_SECONDS)

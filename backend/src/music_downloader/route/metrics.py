@@ -89,7 +89,9 @@ def _tell_of_all(told: Told, figures: Figures) -> None:
     queued = [((status,), figures.get((measurement.QUEUE, status), 0)) for status in _QUEUED]
     told.gauge("queue", "Tracks and lists that haven't ended", queued, labels=("status",))
     told.gauge(
-        "queue_oldest_seconds", "How long a submission has been pending at most", alone(measurement.OLDEST)
+        "queue_oldest_seconds",
+        "The longest time that nothing has happened to a pending submission",
+        alone(measurement.OLDEST),
     )
     submitted = [((each,), figures.get((measurement.SUBMISSIONS, each), 0)) for each in DownloadStatus]
     told.gauge("submissions", "What was submitted and is in the history", submitted, labels=("status",))
@@ -98,7 +100,9 @@ def _tell_of_all(told: Told, figures: Figures) -> None:
     )
     told.counter("filed_bytes", "Bytes of files put into the library", alone(measurement.FILED_BYTES))
     told.counter(
-        "addresses_refused", "Submissions whose address was refused", alone(measurement.REFUSED_ADDRESSES)
+        "addresses_refused",
+        "Submissions whose URL was refused at once",
+        alone(measurement.REFUSED_ADDRESSES),
     )
     # A worker has a heartbeat for each of its queues.
     beats = figures.get((measurement.HEARTBEATS, ""), 0)

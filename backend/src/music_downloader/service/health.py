@@ -8,8 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,6 +30,9 @@ _PATIENCE_SECONDS = 4
 _DATABASE_SECONDS = 1.5  # it needs no disk to answer
 _looking: dict[Path, asyncio.Future[Look]] = {}
 _measuring: dict[Path, asyncio.Future[int | None]] = {}
+_examining: "WeakKeyDictionary[async_sessionmaker[AsyncSession], asyncio.Future[dict[str, Check]]]" = (
+    WeakKeyDictionary()
+)
 _GIB = 1024**3
 
 
@@ -61,7 +66,32 @@ async def examine(
     data_directory: Path,
     engine_updates: str,
 ) -> dict[str, Check]:
-    """Look at everything at once; a check that doesn't answer within seconds is unhealthy."""
+    """Look at everything at once; a check that doesn't answer within seconds is unhealthy.
+
+    Whoever asks meanwhile gets the same answer: nobody has to log in for it, and it isn't cheap.
+    """
+    running = _examining.get(sessionmaker)
+    if running is None or running.done():
+        running = _examining[sessionmaker] = asyncio.ensure_future(
+            _examined(
+                sessionmaker,
+                library=library,
+                min_free_space=min_free_space,
+                data_directory=data_directory,
+                engine_updates=engine_updates,
+            )
+        )
+    return await asyncio.shield(running)
+
+
+async def _examined(
+    sessionmaker: async_sessionmaker[AsyncSession],
+    *,
+    library: Path,
+    min_free_space: int,
+    data_directory: Path,
+    engine_updates: str,
+) -> dict[str, Check]:
     checks: dict[str, Callable[[], Awaitable[Check]]] = {
         "database": lambda: _database(sessionmaker),
         "queue": lambda: _queue(sessionmaker),
@@ -122,7 +152,9 @@ async def workers_alive(session: AsyncSession) -> int:
 
 async def database_has_been_up(session: AsyncSession, *, seconds: float) -> bool:
     """Whether the database was started at least so long ago: nobody could write a heartbeat before."""
-    started = text("SELECT now() - pg_postmaster_start_time() >= make_interval(secs => :seconds)")
+    started = text(  # a start that is yet to come says that the clock was set back
+        "SELECT NOT pg_postmaster_start_time() BETWEEN now() - make_interval(secs => :seconds) AND now()"
+    )
     return await session.scalar(started, {"seconds": seconds}) is True
 
 
@@ -200,14 +232,20 @@ def _free_space(library: Path) -> int | None:
 def _ffmpeg() -> Check:
     try:
         program = ffmpeg.executable()
-        asked = subprocess.run(  # noqa: S603 - no shell, nothing from outside
-            [program, "-version"], capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True
-        )
+        return Check(status=Condition.HEALTHY, detail=_said_by(program, Path(program).stat().st_mtime_ns))
     except (OSError, RuntimeError, subprocess.SubprocessError):
         return Check(
             status=Condition.UNHEALTHY, detail="doesn't run; install ffmpeg or reinstall the service"
         )
-    return Check(status=Condition.HEALTHY, detail=" ".join(asked.stdout.split()[:3]))
+
+
+@lru_cache(maxsize=1)
+def _said_by(program: str, _changed: int) -> str:
+    """Have ffmpeg say which version it is; that stays so unless the file has changed."""
+    asked = subprocess.run(  # noqa: S603 - no shell, nothing from outside
+        [program, "-version"], capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True
+    )
+    return " ".join(asked.stdout.split()[:3])
 
 
 def yt_dlp(data_directory: Path, updates: str) -> Check:
