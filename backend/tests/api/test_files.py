@@ -3,6 +3,7 @@
 import asyncio
 import email
 import os
+import threading
 from email.policy import HTTP
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from tests.conftest import Service
 from tests.following import ended, submit
 from tests.source import Source
 
+from music_downloader.errors import NoFileError
 from music_downloader.library.presence import make_library
 from music_downloader.model import DownloadKind, DownloadStatus
+from music_downloader.route import sending
 
 CONTENT = bytes(range(256)) * 4  # not audio; nobody looks inside
 
@@ -372,3 +375,28 @@ async def test_many_at_once_come_whole(
 
 def _memory() -> int:
     return int(psutil.Process().memory_info().rss)
+
+
+async def test_a_library_that_hangs_is_503_in_time_and_keeps_nobody_from_logging_in(
+    service: Service, alice: httpx.AsyncClient, song: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = threading.Event()
+
+    def hang(*_: object) -> None:
+        back.wait(20)
+        raise NoFileError
+
+    monkeypatch.setattr(sending, "open_file", hang)
+    monkeypatch.setattr(sending, "_OPENING_SECONDS", 1.0)
+    try:
+        asking = [asyncio.create_task(alice.get(song)) for _ in range(20)]  # more than there are threads
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(5):
+            await service.log_in("alice")
+        for answer in await asyncio.gather(*asking):
+            assert "library doesn't answer" in assert_problem(answer, 503)["detail"]
+            assert answer.headers["retry-after"]
+    finally:
+        back.set()
+    monkeypatch.undo()
+    assert (await alice.get(song)).content == CONTENT

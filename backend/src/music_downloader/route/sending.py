@@ -8,17 +8,19 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from fastapi.responses import Response, StreamingResponse
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from music_downloader.errors import NoCoverError
+from music_downloader.errors import NoCoverError, ServiceUnavailableError
 from music_downloader.library.embedded import Cover
 from music_downloader.library.reading import OpenFile, open_file, read_cover_of
 from music_downloader.route.conditional import Span, Version, is_known, wanted_spans
@@ -26,6 +28,7 @@ from music_downloader.route.disposition import content_disposition
 from music_downloader.route.patience import answer_patiently
 from music_downloader.route.problem import problem
 
+T = TypeVar("T")
 AUDIO_TYPES = {
     ".mp3": "audio/mpeg",
     ".m4a": "audio/mp4",
@@ -35,6 +38,9 @@ AUDIO_TYPES = {
 }
 _CHUNK = 256 * 1024
 _PATIENCE_SECONDS = 600.0  # a player that pauses leaves the rest in the pipe
+_OPENING_SECONDS = 20.0  # a disk that slept is awake by then
+# A share that hangs keeps whoever touches it for minutes: these threads, and not those that check passwords.
+_READERS = ThreadPoolExecutor(16, thread_name_prefix="library")
 _PRIVATE = {"Vary": "Authorization", "X-Content-Type-Options": "nosniff"}
 
 
@@ -97,7 +103,7 @@ class CoverPicture(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the picture and answer (ASGI); NoFileError or NoCoverError while nothing has been sent."""
-        picture, version = await asyncio.to_thread(_picture, self._place)
+        picture, version = await _soon(_in_library(_picture, self._place))
         headers = {**_PRIVATE, **version.headers, "Cache-Control": "private, max-age=3600"}
         if is_known(Headers(scope=scope), version):
             answer = Response(status_code=304, headers=headers)
@@ -108,16 +114,28 @@ class CoverPicture(Response):
 
 @asynccontextmanager
 async def _opened(place: Place) -> AsyncIterator[OpenFile]:
-    opening = asyncio.ensure_future(asyncio.to_thread(open_file, place.root, place.path))
+    opening = _in_library(open_file, place.root, place.path)
     try:
-        file = await asyncio.shield(opening)
-    except asyncio.CancelledError:
+        file = await _soon(asyncio.shield(opening))
+    except (asyncio.CancelledError, ServiceUnavailableError):
         opening.add_done_callback(_close_unwanted)
         raise
     try:
         yield file
     finally:
         os.close(file.descriptor)
+
+
+def _in_library(work: Callable[..., T], *given: object) -> asyncio.Future[T]:
+    return asyncio.get_running_loop().run_in_executor(_READERS, work, *given)
+
+
+async def _soon(coming: asyncio.Future[T]) -> T:
+    try:
+        async with asyncio.timeout(_OPENING_SECONDS):
+            return await coming
+    except TimeoutError as error:
+        raise ServiceUnavailableError("The library doesn't answer right now; try again shortly.") from error
 
 
 def _close_unwanted(opening: asyncio.Future[OpenFile]) -> None:
@@ -165,7 +183,7 @@ async def _read(file: OpenFile, pieces: Sequence[bytes | Span]) -> AsyncIterator
         start = piece.start
         while start < piece.end:
             wanted = min(_CHUNK, piece.end - start)
-            chunk = await asyncio.to_thread(os.pread, file.descriptor, wanted, start)
+            chunk = await _in_library(os.pread, file.descriptor, wanted, start)
             if not chunk:
                 raise OSError("the file has become shorter while it was sent")
             start += len(chunk)
