@@ -494,6 +494,28 @@ async def test_what_an_album_has_settled_outlives_a_second_reading(
         assert await session.scalar(settled, {"id": number}) == before
 
 
+async def test_what_a_person_deletes_before_a_list_is_read_again_does_not_come_back(
+    working: Service, source: Source, sessions: Sessions
+) -> None:
+    alice = await working.sign_in()
+    number = await submit(alice, _page(source, "/album", "The Band - An Album", _songs(source, 3)))
+    await ended(alice, number)
+    async with sessions.begin() as session:  # as a long list that waits for its place
+        await session.execute(
+            text("UPDATE download_history SET listed_at = NULL WHERE id = :id"), {"id": number}
+        )
+    first = (await tracks(alice, number))[0]
+    gone = await alice.delete(f"/api/downloads/{first['id']}", params={"delete_file": True})
+    assert gone.status_code == 204, gone.text
+    async with sessions.begin() as session:
+        await session.execute(
+            text("UPDATE download_history SET status = 'pending', completed_at = NULL WHERE id = :id"),
+            {"id": number},
+        )
+    await until(alice, number, lambda d: d["attempts"] == 2 and d["status"] == "completed")
+    assert [one["title"] for one in await tracks(alice, number)] == ["Song 2", "Song 3"]
+
+
 async def test_a_row_that_another_version_wrote_is_read(
     service: Service, serve: Serve, source: Source, sessions: Sessions
 ) -> None:

@@ -6,6 +6,7 @@ from asyncio import Semaphore
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import httpx
 import pytest
@@ -161,6 +162,37 @@ async def test_a_stale_owner_files_nothing_and_leaves_no_word(bench: Bench) -> N
     await bench.die(claimed)
     with pytest.raises(LostClaimError):
         await publish_track(bench.state, claimed, bench.finish(claimed))
+    await bench.clear_up()
+    assert bench.music() == []
+    assert await bench.intents() == 0
+
+
+async def test_a_file_that_comes_when_its_word_is_forgotten_is_found_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed = await bench.claim("song")
+    hold, complete, moved = claim.hold, download.complete, []
+
+    async def broken(*given: Any) -> None:
+        if not moved:
+            moved.append(bench.music())
+            raise OperationalError("", None, Exception("the network is away"))
+        await complete(*given)
+
+    async def taken_for_dead(session: AsyncSession, held: Claim) -> bool:
+        if not moved:
+            return await hold(session, held)
+        async with bench.sessions.begin() as other:
+            await other.execute(text("DELETE FROM filing_intents"))
+        await bench.die(claimed)
+        return False
+
+    monkeypatch.setattr(download, "complete", broken)
+    monkeypatch.setattr(claim, "hold", taken_for_dead)
+    with pytest.raises(LostClaimError):
+        await publish_track(bench.state, claimed, bench.finish(claimed))
+    monkeypatch.undo()
+    assert str(WANTED) in moved[0]
     await bench.clear_up()
     assert bench.music() == []
     assert await bench.intents() == 0

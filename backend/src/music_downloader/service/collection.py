@@ -4,6 +4,7 @@ Whoever moves a track of a collection locks the collection first, so that each s
 settles it before the commit.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatu
 from music_downloader.service import audit
 from music_downloader.service.audit import Action
 
+_GONE = "gone"  # of a list's tracks, those that a person has deleted before it was read to its end
 _ENDED_AS = {
     DownloadStatus.COMPLETED: (Action.COMPLETE, Outcome.SUCCESS),
     DownloadStatus.FAILED: (Action.FAIL, Outcome.FAILURE),
@@ -81,12 +83,19 @@ async def add_tracks(
     request_id: str | None,
     tracks: Sequence[NewTrack],
 ) -> int:
-    """Add tracks of a list, each with its job; those that are there already are left. Returns how many came.
+    """Add tracks of a list, each with its job; returns how many came.
 
+    Those that are there already are left, and those that a person has deleted stay so.
     Their rows are as old as the collection's, the first the newest by a microsecond: so "newest first" is the
     list's own order.
     """
-    rows = [_row(track, collection, audio_format, request_id) for track in tracks]
+    deleted = select(Download.listing[_GONE]).where(Download.id == collection.id)
+    gone = set(await session.scalar(deleted) or ())
+    rows = [
+        _row(track, collection, audio_format, request_id)
+        for track in tracks
+        if _identity(track.url, track.item_position) not in gone
+    ]
     if not rows:
         return 0
     added = await session.scalars(
@@ -106,6 +115,27 @@ async def add_tracks(
     await enqueue_tracks(session, ids)
     await settle(session, collection.id)
     return len(ids)
+
+
+async def keep_gone(session: AsyncSession, track: Download) -> None:
+    """Note that a person deletes this track, as long as its list may be read once more from its beginning.
+
+    The caller has the collection locked.
+    """
+    gone = func.coalesce(Download.listing[_GONE], cast_to([], JSONB))
+    identity = cast_to([_identity(track.url, track.item_position)], JSONB)
+    await session.execute(
+        update(Download)
+        .where(Download.id == track.parent_id, Download.listed_at.is_(None), Download.listing.is_not(None))
+        .values(
+            listing=func.jsonb_set(Download.listing, cast_to([_GONE], ARRAY(String)), gone.op("||")(identity))
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _identity(url: str, item_position: int | None) -> str:
+    return f"{hashlib.sha256(url.encode()).hexdigest()[:16]}:{item_position or 0}"
 
 
 async def end_listing(session: AsyncSession, *, collection_id: int, note: str | None) -> None:

@@ -141,6 +141,8 @@ async def delete(
     found = await session.scalars(select(Download.track_id).where(_it_or_its_tracks(download)))
     used = sorted({track_id for track_id in found if track_id is not None})
     playlist = download.playlist_path
+    if download.parent_id is not None:
+        await collection.keep_gone(session, download)
     await session.execute(
         delete_from(Download).where(Download.id == download.id).execution_options(synchronize_session=False)
     )

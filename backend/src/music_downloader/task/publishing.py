@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -83,15 +84,7 @@ async def _announce(state: WorkerState, claimed: Claim, finished: Finished) -> i
     async def announce(session: AsyncSession) -> int | None:
         if is_there and not await intent.is_said(session, finished.sha256):
             return None
-        return await intent.announce(
-            session,
-            download_id=claimed.download_id,
-            fence=claimed.fence,
-            path=str(finished.wanted),
-            sha256=finished.sha256,
-            size=finished.size,
-            cover_sha256=hashlib.sha256(finished.cover).hexdigest() if finished.cover else None,
-        )
+        return await _say(session, claimed=claimed, finished=finished)
 
     return await persist(state, announce)
 
@@ -123,7 +116,26 @@ async def _publish(state: WorkerState, claimed: Claim, finished: Finished, said:
         await download.complete(session, claimed, landed)
         return landed
 
-    return await persist(state, publish_once)
+    try:
+        return await persist(state, publish_once)
+    except LostClaimError:
+        # Whoever took this attempt for dead may have looked for its file before that was there, and forgotten
+        # its word.
+        if moved and said is not None:
+            await persist(state, partial(_say, claimed=claimed, finished=finished))
+        raise
+
+
+async def _say(session: AsyncSession, *, claimed: Claim, finished: Finished) -> int:
+    return await intent.announce(
+        session,
+        download_id=claimed.download_id,
+        fence=claimed.fence,
+        path=str(finished.wanted),
+        sha256=finished.sha256,
+        size=finished.size,
+        cover_sha256=hashlib.sha256(finished.cover).hexdigest() if finished.cover else None,
+    )
 
 
 async def _move(
