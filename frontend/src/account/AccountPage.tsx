@@ -9,6 +9,7 @@ import { signOut, useMe } from '../session/account'
 import { Heading } from '../shell/Heading'
 import { moment } from '../show/format'
 import { IconBookmark, IconCopy, IconLogout } from '../show/icons'
+import { Failed } from '../show/states'
 import { texts } from '../texts'
 import styles from './AccountPage.module.css'
 import { bookmarklet } from './bookmarklet'
@@ -24,6 +25,7 @@ export default function AccountPage() {
   return (
     <>
       <Heading title={words.page} />
+      {me.isError && !me.data && <Failed error={me.error} onRetry={() => void me.refetch()} />}
       {me.data && (
         <Group justify="space-between" mb="lg">
           <div>
