@@ -5,6 +5,7 @@ import { useMemo } from 'react'
 import { ApiError, ask, client, type Download, fetchBlob } from '../api/client'
 import { fetchTracks, heldBack, keys, tell } from '../live/live'
 import { type Queue, undeleted } from '../live/queue'
+import { words } from '../live/words'
 import { player } from '../player/player'
 import { nameOf } from '../show/format'
 import { toast } from '../show/toast'
@@ -45,6 +46,7 @@ function actions(queries: QueryClient): Actions {
       // What has ended in the same moment needs no cancelling any more.
       const isOver = status === 'cancelled' && error instanceof ApiError && error.status === 409
       if (!isOver) toast.failed(error)
+      words.forget(download.id)
       askAgain(queries)
     }
   }
@@ -69,6 +71,7 @@ function actions(queries: QueryClient): Actions {
         )
         toast.done(file ? texts.item.removedFile : texts.item.removed)
       } catch (error) {
+        words.forget(download.id)
         queries.setQueryData<Queue>(keys.queue, (queue) => queue && undeleted(queue, download, wasShown))
         toast.failed(error)
         askAgain(queries)
