@@ -129,7 +129,7 @@ export const Row = memo(function Row({
           </ActionIcon>
         )}
       </div>
-      {download.error_message && download.status !== 'completed' && (
+      {download.error_message && (isCollection || download.status !== 'completed') && (
         <div className={styles.why}>
           <div className={styles.error}>{download.error_message}</div>
           {download.status === 'failed' && download.error_code && (
