@@ -105,6 +105,7 @@ export const en = {
     cancelAll: 'Cancel all',
     cancelAllAsk: (count: number): string => `Cancel ${n(count, 'download', 'downloads')}?`,
     keepAll: 'Keep them',
+    cancelledSome: (done: number, all: number): string => `${done} of ${all} cancelled`,
     cancelAllHint: 'What is half done is removed. You can retry each of them later.',
   },
   item: {
