@@ -3,7 +3,7 @@
 import { type QueryClient, useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { ApiError, ask, client, type Download, fetchBlob } from '../api/client'
-import { fetchTracks, heldBack, keys, tell } from '../live/live'
+import { heldBack, keys, ownTracks, tell } from '../live/live'
 import { type Queue, undeleted } from '../live/queue'
 import { words } from '../live/words'
 import { player } from '../player/player'
@@ -93,19 +93,17 @@ function actions(queries: QueryClient): Actions {
       }
     },
     async play(download) {
-      if (download.kind === 'track') {
-        const tracks =
-          download.parent_id === null
-            ? [download]
-            : await tracksOf(queries, download.parent_id).catch(() => [download])
-        return player.play(download, tracks)
-      }
+      const isTrack = download.kind === 'track'
+      const parentId = isTrack ? download.parent_id : download.id
+      if (parentId === null) return player.play(download)
+      const again = () => queries.fetchQuery({ ...ownTracks(parentId), staleTime: 0 })
       try {
-        const tracks = await tracksOf(queries, download.id)
-        const first = tracks.find((each) => each.status === 'completed')
-        if (first) player.play(first, tracks)
+        const tracks = await queries.fetchQuery(ownTracks(parentId))
+        const first = isTrack ? download : tracks.find((each) => each.status === 'completed')
+        if (first) player.play(first, tracks, again)
       } catch (error) {
-        toast.failed(error)
+        if (isTrack) player.play(download, [download], again)
+        else toast.failed(error)
       }
     },
     async save(download) {
@@ -138,10 +136,6 @@ export async function untilFault<T>(
     done += 1
   }
   return { fault: null, done }
-}
-
-function tracksOf(queries: QueryClient, parentId: number): Promise<readonly Download[]> {
-  return queries.ensureQueryData({ queryKey: keys.tracks(parentId), queryFn: () => fetchTracks(parentId) })
 }
 
 /** Has each list that may show a download asked for anew: what was shown in advance may not be so. */

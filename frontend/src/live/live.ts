@@ -246,7 +246,7 @@ export async function allPages<D extends Download>(
 }
 
 /** The tracks of a collection, in its order. */
-export async function fetchTracks(parentId: number): Promise<readonly Download[]> {
+async function fetchTracks(parentId: number): Promise<readonly Download[]> {
   return overtaken(
     async () => inOrder(await listAll({ parent_id: parentId })),
     (tracks, changes) => patchedTracks(tracks, parentId, changes),

@@ -211,6 +211,7 @@ export const en = {
     loadingPart: (percent: number): string => `Loading, ${percent} %`,
     cantPlay: 'Your browser can’t play this format. Save the file to hear it.',
     blocked: 'Press play to start.',
+    skipped: (name: string): string => `“${name}” was skipped`,
   },
   account: {
     page: 'Account',
