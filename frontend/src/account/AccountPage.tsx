@@ -1,7 +1,7 @@
 import '@mantine/core/styles/Badge.css'
 import '@mantine/core/styles/FloatingIndicator.css'
 import '@mantine/core/styles/SegmentedControl.css'
-import { Badge, Button, Group, SegmentedControl, useMantineColorScheme } from '@mantine/core'
+import { Badge, Button, Group, SegmentedControl, TextInput, useMantineColorScheme } from '@mantine/core'
 import { useClipboard } from '@mantine/hooks'
 import { type ReactNode, useEffect, useRef } from 'react'
 import { base } from '../api/prefix'
@@ -124,6 +124,17 @@ function Bookmarklet() {
       >
         {clipboard.copied ? words.copied : words.bookmarkletCopy}
       </Button>
+      {/* Browsers lend the clipboard to pages over HTTPS only. */}
+      {clipboard.error ? (
+        <TextInput
+          className={styles.byHand}
+          label={words.bookmarkletByHand}
+          readOnly
+          autoFocus
+          value={address}
+          onFocus={(event) => event.currentTarget.select()}
+        />
+      ) : null}
     </Group>
   )
 }

@@ -232,6 +232,7 @@ export const en = {
       'Drag this button to your bookmarks bar. On a page with music, click it: this app opens with the link filled in.',
     bookmarkletName: 'To NAS Music',
     bookmarkletCopy: 'Copy the bookmark’s address',
+    bookmarkletByHand: 'Your browser doesn’t let this page copy. Copy the address from here:',
     copied: 'Copied',
     phone: 'On a phone',
     phoneText:
@@ -247,6 +248,7 @@ export const en = {
       kept: 'Sites that you have cookies for',
       site: 'Site',
       choose: 'Choose the cookies.txt',
+      tooLarge: 'That file is larger than 64 KiB. Export the cookies of this one site only.',
       count: (count: number): string => n(count, 'cookie', 'cookies'),
       expires: (when: string): string => `the first expires ${when}`,
       remove: (site: string): string => `Remove the cookies for ${site}`,
