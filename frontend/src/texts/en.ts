@@ -64,8 +64,9 @@ export const en = {
     hasAccount: 'Have an account?',
   },
   session: {
-    warning: (minutes: string): string => `Your session ends in ${minutes}.`,
+    ending: 'Your session is about to end.',
     hint: 'Enter your password to stay signed in. Nothing you have typed is lost either way.',
+    left: (time: string): string => `${time} left.`,
     password: 'Password',
     stay: 'Stay signed in',
     later: 'Not now',
