@@ -9,6 +9,7 @@ import { RegisterPage } from './session/RegisterPage'
 import { SignInPage } from './session/SignInPage'
 import { useSession } from './session/session'
 import { nextOf } from './session/way'
+import { Boundary } from './shell/Boundary'
 import { MissingPage } from './shell/MissingPage'
 import { Shell } from './shell/Shell'
 
@@ -45,23 +46,25 @@ export function App() {
   if (isOutside) return <Redirect to={nextOf(search)} replace />
   return (
     <Shell key={session.owner}>
-      <Suspense fallback={<RowsSkeleton />}>
-        <Switch>
-          <Route path="/">
-            <DownloadPage />
-          </Route>
-          <Route path="/history">
-            <HistoryPage />
-          </Route>
-          <Route path="/account">
-            <AccountPage />
-          </Route>
-          <Route path="/admin/:part?">{(params) => <AdminPage part={params.part ?? 'health'} />}</Route>
-          <Route>
-            <MissingPage />
-          </Route>
-        </Switch>
-      </Suspense>
+      <Boundary key={location.split('/')[1]} isPart>
+        <Suspense fallback={<RowsSkeleton />}>
+          <Switch>
+            <Route path="/">
+              <DownloadPage />
+            </Route>
+            <Route path="/history">
+              <HistoryPage />
+            </Route>
+            <Route path="/account">
+              <AccountPage />
+            </Route>
+            <Route path="/admin/:part?">{(params) => <AdminPage part={params.part ?? 'health'} />}</Route>
+            <Route>
+              <MissingPage />
+            </Route>
+          </Switch>
+        </Suspense>
+      </Boundary>
     </Shell>
   )
 }

@@ -35,7 +35,11 @@ async def test_a_session_that_ends_leads_to_the_sign_in_page_and_back_with_all_t
 async def test_a_session_about_to_end_is_told_and_prolonged_with_the_password(visit: Visit) -> None:
     visitor = await visit("stayer", seconds=100)
     await visitor.open()
-    warning = visitor.page.get_by_role("alert").filter(has_text="Your session ends in")
+    warning = visitor.page.get_by_role("region", name="Stay signed in")
+    await expect(warning.get_by_role("alert")).to_contain_text("Your session is about to end.")
+    await warning.get_by_label("Password", exact=True).fill("not the right one")
+    await warning.get_by_role("button", name="Stay signed in").click()
+    await expect(warning).to_contain_text("The username or the password is wrong.")
     await warning.get_by_label("Password", exact=True).fill(SECRET)
     await warning.get_by_role("button", name="Stay signed in").click()
     await expect(visitor.page.get_by_text("You stay signed in.")).to_be_visible()

@@ -1,7 +1,7 @@
 import '@mantine/core/styles/Badge.css'
 import '@mantine/core/styles/FloatingIndicator.css'
 import '@mantine/core/styles/SegmentedControl.css'
-import { Badge, Button, Group, SegmentedControl, useMantineColorScheme } from '@mantine/core'
+import { Badge, Button, Group, SegmentedControl, TextInput, useMantineColorScheme } from '@mantine/core'
 import { useClipboard } from '@mantine/hooks'
 import { type ReactNode, useEffect, useRef } from 'react'
 import { base } from '../api/prefix'
@@ -9,6 +9,7 @@ import { signOut, useMe } from '../session/account'
 import { Heading } from '../shell/Heading'
 import { moment } from '../show/format'
 import { IconBookmark, IconCopy, IconLogout } from '../show/icons'
+import { Failed } from '../show/states'
 import { texts } from '../texts'
 import styles from './AccountPage.module.css'
 import { bookmarklet } from './bookmarklet'
@@ -24,6 +25,7 @@ export default function AccountPage() {
   return (
     <>
       <Heading title={words.page} />
+      {me.isError && !me.data && <Failed error={me.error} onRetry={() => void me.refetch()} />}
       {me.data && (
         <Group justify="space-between" mb="lg">
           <div>
@@ -122,6 +124,17 @@ function Bookmarklet() {
       >
         {clipboard.copied ? words.copied : words.bookmarkletCopy}
       </Button>
+      {/* Browsers lend the clipboard to pages over HTTPS only. */}
+      {clipboard.error ? (
+        <TextInput
+          className={styles.byHand}
+          label={words.bookmarkletByHand}
+          readOnly
+          autoFocus
+          value={address}
+          onFocus={(event) => event.currentTarget.select()}
+        />
+      ) : null}
     </Group>
   )
 }

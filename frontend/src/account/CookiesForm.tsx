@@ -11,6 +11,7 @@ import { hostOf } from './site'
 
 const { cookies: words } = texts.account
 const KEY = ['cookies']
+const MOST_BYTES = 64 * 1024 // what the service takes
 
 /** Cookies for a site: a file is handed over as soon as it is chosen, and never shown again. */
 export function CookiesForm() {
@@ -24,6 +25,11 @@ export function CookiesForm() {
 
   async function upload(file: File | null): Promise<void> {
     if (!file) return
+    if (file.size > MOST_BYTES) {
+      setRefusal(words.tooLarge)
+      forget.current?.()
+      return
+    }
     setBusy(true)
     setRefusal(null)
     try {

@@ -5,6 +5,7 @@ import { useMe } from '../session/account'
 import { Heading } from '../shell/Heading'
 import { MissingPage } from '../shell/MissingPage'
 import { IconDownload, IconHeartbeat, IconListDetails, IconUsers } from '../show/icons'
+import { Failed } from '../show/states'
 import { texts } from '../texts'
 import styles from './AdminPage.module.css'
 import { HealthPart } from './HealthPart'
@@ -24,7 +25,17 @@ const PARTS = {
 export default function AdminPage({ part }: { part: string }) {
   const me = useMe()
   if (me.isPending) return <RowsSkeleton />
-  if (!me.data?.is_admin) return <Heading title={texts.admin.forbidden} />
+  if (!me.data) {
+    // Whoever can't be asked who they are may still see how the service is: that needs no token.
+    return (
+      <>
+        <Heading title={texts.admin.page} />
+        <Failed error={me.error} onRetry={() => void me.refetch()} />
+        {part === 'health' && <HealthPart />}
+      </>
+    )
+  }
+  if (!me.data.is_admin) return <Heading title={texts.admin.forbidden} />
   if (!(part in PARTS)) return <MissingPage />
   const Part = PARTS[part as keyof typeof PARTS].part
   return (

@@ -33,7 +33,7 @@ export default function AuditPart() {
   return (
     <>
       <Choice filters={chosen} onChange={(next) => choose({ ...next, page: 1 })} />
-      {entries.isError ? (
+      {entries.isError && !entries.data ? (
         <Failed error={entries.error} onRetry={() => void entries.refetch()} />
       ) : !entries.data ? (
         <RowsSkeleton />

@@ -33,7 +33,7 @@ export default function UsersPart() {
     queryFn: () => ask(client.GET('/api/admin/users', { params: { query: { page, per_page: PER_PAGE } } })),
     placeholderData: keepPreviousData,
   })
-  if (users.isError) return <Failed error={users.error} onRetry={() => void users.refetch()} />
+  if (users.isError && !users.data) return <Failed error={users.error} onRetry={() => void users.refetch()} />
   if (!users.data) return <RowsSkeleton />
 
   async function change({ user, change: body }: Wish): Promise<void> {

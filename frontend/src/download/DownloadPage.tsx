@@ -1,5 +1,5 @@
 import { Button } from '@mantine/core'
-import { lazy, Suspense, useMemo, useState } from 'react'
+import { lazy, Suspense, useMemo, useRef, useState } from 'react'
 import { Link } from 'wouter'
 import type { Download } from '../api/client'
 import { useQueue } from '../live/live'
@@ -83,9 +83,17 @@ function sectionsOf(active: Download[], ended: Download[], actions: Actions): Se
 function CancelAll({ active, actions }: { active: Download[]; actions: Actions }) {
   const [isAsking, setAsking] = useState(false)
 
-  async function cancelAll(): Promise<void> {
+  const stopping = useRef<AbortController>(null)
+
+  function cancelAll(): Promise<void> {
+    stopping.current = new AbortController()
     // The newest first, so that none begins while others are cancelled.
-    for (const download of [...active].reverse()) await actions.cancel(download)
+    return actions.cancelAll([...active].reverse(), stopping.current.signal)
+  }
+
+  function close(): void {
+    stopping.current?.abort()
+    setAsking(false)
   }
 
   return (
@@ -100,7 +108,7 @@ function CancelAll({ active, actions }: { active: Download[]; actions: Actions }
             text={texts.download.cancelAllHint}
             keep={texts.download.keepAll}
             confirm={texts.download.cancelAll}
-            onClose={() => setAsking(false)}
+            onClose={close}
             onConfirm={cancelAll}
           />
         </Suspense>

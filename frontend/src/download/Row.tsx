@@ -1,5 +1,5 @@
 import { ActionIcon, Progress, UnstyledButton } from '@mantine/core'
-import { memo } from 'react'
+import { Fragment, memo } from 'react'
 import type { Download } from '../api/client'
 import { isActive } from '../live/queue'
 import { player, usePlaying } from '../player/player'
@@ -86,10 +86,20 @@ export const Row = memo(function Row({
             </div>
           )}
           <div className={styles.said} data-tone={said.tone}>
-            {whose.map((each) => `${each} · `)}
+            {whose.map((each) => (
+              <Fragment key={each}>
+                <bdi>{each}</bdi>
+                {' · '}
+              </Fragment>
+            ))}
             <span className={styles.state}>
               {said.tone === 'bad' && <IconAlertTriangle aria-hidden size={15} className={styles.warning} />}
-              {said.parts.join(' · ')}
+              {said.parts.map((each, index) => (
+                <Fragment key={each}>
+                  {index > 0 && ' · '}
+                  <bdi>{each}</bdi>
+                </Fragment>
+              ))}
             </span>
           </div>
           {said.percent !== undefined && (
@@ -129,7 +139,7 @@ export const Row = memo(function Row({
           </ActionIcon>
         )}
       </div>
-      {download.error_message && download.status !== 'completed' && (
+      {download.error_message && (isCollection || download.status !== 'completed') && (
         <div className={styles.why}>
           <div className={styles.error}>{download.error_message}</div>
           {download.status === 'failed' && download.error_code && (

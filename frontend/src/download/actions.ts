@@ -3,8 +3,9 @@
 import { type QueryClient, useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { ApiError, ask, client, type Download, fetchBlob } from '../api/client'
-import { fetchTracks, heldBack, keys, tell } from '../live/live'
+import { heldBack, keys, ownTracks, tell } from '../live/live'
 import { type Queue, undeleted } from '../live/queue'
+import { words } from '../live/words'
 import { player } from '../player/player'
 import { nameOf } from '../show/format'
 import { toast } from '../show/toast'
@@ -12,6 +13,8 @@ import { texts } from '../texts'
 
 export interface Actions {
   cancel: (download: Download) => Promise<void>
+  /** Cancels them one after the other, until one can't be or `signal` tells to stop. */
+  cancelAll: (downloads: readonly Download[], signal: AbortSignal) => Promise<void>
   retry: (download: Download) => Promise<void>
   remove: (download: Download, options: { file: boolean }) => Promise<void>
   play: (download: Download) => Promise<void>
@@ -26,11 +29,12 @@ export function useActions(): Actions {
 function actions(queries: QueryClient): Actions {
   const of = (download: Download) => ({ params: { path: { download_id: download.id } } })
 
+  /** Returns what it failed of, if it did. */
   async function changed(
     download: Download,
     status: Download['status'],
     call: () => Promise<Download>,
-  ): Promise<void> {
+  ): Promise<unknown> {
     // The time stays, so that whatever the service says next is the later word.
     if (download.kind === 'track')
       tell(queries, [
@@ -41,23 +45,36 @@ function actions(queries: QueryClient): Actions {
       ])
     try {
       tell(queries, [{ kind: 'download', download: await heldBack(download.id, call) }])
+      return null
     } catch (error) {
+      words.forget(download.id)
+      askAgain(queries)
       // What has ended in the same moment needs no cancelling any more.
       const isOver = status === 'cancelled' && error instanceof ApiError && error.status === 409
-      if (!isOver) toast.failed(error)
-      askAgain(queries)
+      return isOver ? null : error
     }
   }
 
+  const cancelled = (download: Download) =>
+    changed(download, 'cancelled', () =>
+      ask(client.POST('/api/downloads/{download_id}/cancel', of(download))),
+    )
+
   return {
-    cancel: (download) =>
-      changed(download, 'cancelled', () =>
-        ask(client.POST('/api/downloads/{download_id}/cancel', of(download))),
-      ),
-    retry: (download) =>
-      changed(download, 'pending', () =>
+    async cancel(download) {
+      const fault = await cancelled(download)
+      if (fault) toast.failed(fault)
+    },
+    async cancelAll(downloads, signal) {
+      const { fault, done } = await untilFault(downloads, cancelled, signal)
+      if (fault) toast.failed(fault, texts.download.cancelledSome(done, downloads.length))
+    },
+    async retry(download) {
+      const fault = await changed(download, 'pending', () =>
         ask(client.POST('/api/downloads/{download_id}/retry', of(download))),
-      ),
+      )
+      if (fault) toast.failed(fault)
+    },
     async remove(download, { file }) {
       const wasShown = queries.getQueryData<Queue>(keys.queue)?.downloads.has(download.id) ?? false
       tell(queries, [{ kind: 'deleted', id: download.id }])
@@ -69,25 +86,24 @@ function actions(queries: QueryClient): Actions {
         )
         toast.done(file ? texts.item.removedFile : texts.item.removed)
       } catch (error) {
+        words.forget(download.id)
         queries.setQueryData<Queue>(keys.queue, (queue) => queue && undeleted(queue, download, wasShown))
         toast.failed(error)
         askAgain(queries)
       }
     },
     async play(download) {
-      if (download.kind === 'track') {
-        const tracks =
-          download.parent_id === null
-            ? [download]
-            : await tracksOf(queries, download.parent_id).catch(() => [download])
-        return player.play(download, tracks)
-      }
+      const isTrack = download.kind === 'track'
+      const parentId = isTrack ? download.parent_id : download.id
+      if (parentId === null) return player.play(download)
+      const again = () => queries.fetchQuery({ ...ownTracks(parentId), staleTime: 0 })
       try {
-        const tracks = await tracksOf(queries, download.id)
-        const first = tracks.find((each) => each.status === 'completed')
-        if (first) player.play(first, tracks)
+        const tracks = await queries.fetchQuery(ownTracks(parentId))
+        const first = isTrack ? download : tracks.find((each) => each.status === 'completed')
+        if (first) player.play(first, tracks, again)
       } catch (error) {
-        toast.failed(error)
+        if (isTrack) player.play(download, [download], again)
+        else toast.failed(error)
       }
     },
     async save(download) {
@@ -106,8 +122,20 @@ function actions(queries: QueryClient): Actions {
   }
 }
 
-function tracksOf(queries: QueryClient, parentId: number): Promise<readonly Download[]> {
-  return queries.ensureQueryData({ queryKey: keys.tracks(parentId), queryFn: () => fetchTracks(parentId) })
+/** Does one after the other, up to the first fault or until it is told to stop; tells how many were done. */
+export async function untilFault<T>(
+  all: readonly T[],
+  act: (each: T) => Promise<unknown>,
+  signal: AbortSignal,
+): Promise<{ fault: unknown; done: number }> {
+  let done = 0
+  for (const each of all) {
+    if (signal.aborted) break
+    const fault = await act(each)
+    if (fault) return { fault, done }
+    done += 1
+  }
+  return { fault: null, done }
 }
 
 /** Has each list that may show a download asked for anew: what was shown in advance may not be so. */

@@ -6,6 +6,8 @@ import { ask, client, type Status } from '../api/client'
 import { useActions } from '../download/actions'
 import { Rows, RowsSkeleton } from '../download/Rows'
 import { keys } from '../live/live'
+import { patched } from '../live/queue'
+import { overtaken } from '../live/words'
 import { Heading } from '../shell/Heading'
 import { useAddress, useWords } from '../show/address'
 import { IconHistory, IconSearch } from '../show/icons'
@@ -26,7 +28,10 @@ export default function HistoryPage() {
     queryFn: ({ signal }) => {
       const { q, status, page } = chosen
       const query = { page, per_page: PER_PAGE, ...(q ? { q } : {}), ...(status ? { status } : {}) }
-      return ask(client.GET('/api/downloads', { params: { query }, signal }))
+      return overtaken(
+        () => ask(client.GET('/api/downloads', { params: { query }, signal })),
+        (listed, changes) => ({ ...listed, downloads: [...patched(listed.downloads, changes)] }),
+      )
     },
     placeholderData: keepPreviousData,
   })

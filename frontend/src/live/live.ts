@@ -15,6 +15,7 @@ import {
   patchedTracks,
   type Queue,
 } from './queue'
+import { overtaken, words } from './words'
 
 export type Connection = 'connecting' | 'open' | 'lost'
 
@@ -162,9 +163,13 @@ let settling: ReturnType<typeof setTimeout> | undefined
 
 /** Takes changes over wherever they are shown; also for what this page itself has just done. */
 export function tell(queries: QueryClient, changes: readonly Change[]): void {
-  queries.setQueryData<Queue>(keys.queue, (queue) => (queue ? applyChanges(queue, changes) : queue))
+  words.remember(changes)
+  const before = queries.getQueryData<Queue>(keys.queue)
+  const queue = before && applyChanges(before, changes)
+  if (queue !== before) queries.setQueryData(keys.queue, queue)
   for (const [key, tracks] of queries.getQueriesData<readonly Download[]>({ queryKey: keys.allTracks })) {
-    if (tracks) queries.setQueryData(key, patchedTracks(tracks, Number(key[1]), changes))
+    const next = tracks && patchedTracks(tracks, Number(key[1]), changes)
+    if (next !== tracks) queries.setQueryData(key, next)
   }
   let isElsewhere = false
   for (const [key, page] of queries.getQueriesData<DownloadPage>({ queryKey: keys.history })) {
@@ -174,6 +179,7 @@ export function tell(queries: QueryClient, changes: readonly Change[]): void {
       (change) =>
         change.kind === 'download' &&
         change.download.parent_id === null &&
+        isNews(change.download, before?.downloads.get(change.download.id)) &&
         !downloads.some((each) => each.id === change.download.id),
     )
     if (downloads.length < page.downloads.length) isElsewhere = true
@@ -186,13 +192,21 @@ export function tell(queries: QueryClient, changes: readonly Change[]): void {
   }, SETTLE)
 }
 
+/** Whether more has changed than how far a download is, so that it may stand on another page of a list. */
+function isNews(download: Download, before: Download | undefined): boolean {
+  return download.status !== before?.status || download.completed_at !== before.completed_at
+}
+
+// Nobody hears what somebody else was told.
+session.whenOver(() => words.clear())
+
 /** The live queue. Whoever shows it waits for the connection, so that nothing falls between list and events. */
 export function useQueue() {
   const queries = useQueryClient()
   const state = useConnection()
   return useQuery({
     queryKey: keys.queue,
-    queryFn: () => catchUp(queries),
+    queryFn: () => overtaken(() => catchUp(queries), applyChanges),
     enabled: state !== 'connecting',
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: Number.POSITIVE_INFINITY,
@@ -232,8 +246,11 @@ export async function allPages<D extends Download>(
 }
 
 /** The tracks of a collection, in its order. */
-export async function fetchTracks(parentId: number): Promise<readonly Download[]> {
-  return inOrder(await listAll({ parent_id: parentId }))
+async function fetchTracks(parentId: number): Promise<readonly Download[]> {
+  return overtaken(
+    async () => inOrder(await listAll({ parent_id: parentId })),
+    (tracks, changes) => patchedTracks(tracks, parentId, changes),
+  )
 }
 
 /** Each once, in the order in which they stand in their collection. */

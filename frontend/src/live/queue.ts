@@ -92,7 +92,8 @@ export function undeleted(queue: Queue, download: Download, wasShown: boolean): 
   return { ...queue, downloads, deleted }
 }
 
-function isLater(download: Download, than: Download | undefined): boolean {
+/** Whether a word on a download is the later one, or the only one. */
+export function isLater(download: Download, than: Download | undefined): boolean {
   if (!than) return true
   const [one, other] = [Date.parse(download.updated_at), Date.parse(than.updated_at)]
   return one === other ? download.updated_at >= than.updated_at : one > other

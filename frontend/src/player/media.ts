@@ -7,7 +7,8 @@ import { nameOf } from '../show/format'
 const STEP = 10 // seconds, where a key doesn't say
 
 interface Keys {
-  toggle: () => void
+  play: () => void
+  pause: () => void
   stop: () => void
   next: () => void
   previous: () => void
@@ -15,11 +16,11 @@ interface Keys {
   position: () => number
 }
 
-export function offerMediaKeys({ toggle, stop, next, previous, seek, position }: Keys): void {
+export function offerMediaKeys({ play, pause, stop, next, previous, seek, position }: Keys): void {
   if (!('mediaSession' in navigator)) return
   const keys: [MediaSessionAction, MediaSessionActionHandler][] = [
-    ['play', toggle],
-    ['pause', toggle],
+    ['play', play],
+    ['pause', pause],
     ['stop', stop],
     ['nexttrack', next],
     ['previoustrack', previous],

@@ -8,13 +8,14 @@
 import { useSyncExternalStore } from 'react'
 import { ApiError, type Download, fetchBlob, reason } from '../api/client'
 import { session } from '../session/session'
+import { nameOf } from '../show/format'
+import { toast } from '../show/toast'
 import { texts } from '../texts'
 import { mayBegin } from './beginning'
+import { nextIn, type Place, placeOf, renewed } from './list'
 import { describe, describeNothing, offerMediaKeys } from './media'
 
-export interface Player {
-  list: readonly Download[]
-  index: number
+export interface Player extends Place {
   isPlaying: boolean
   isLoading: boolean
   /** 0 to 100. */
@@ -37,6 +38,8 @@ const NOTHING: Player = {
   error: null,
 }
 const MOST_KEPT = 3
+const UNPLAYABLE = 415
+const ITS_OWN = [404, 410, UNPLAYABLE] // what is wrong with this track, and not with all of them
 const VOLUME = 'nas-music.volume'
 const RESTART_AFTER = 3 // seconds; before, "previous" means the track before
 
@@ -47,6 +50,10 @@ let audio: HTMLAudioElement | null = null
 let loading = new AbortController()
 let isPartial = false
 let address = ''
+/** Takes the list anew: an album may still be growing while it plays. */
+let anew: (() => Promise<readonly Download[]>) | null = null
+/** Whether a track was come to by itself, or by a key: then it may be passed over. */
+let isOnTheWay = false
 
 function change(next: Partial<Player>): void {
   state = { ...state, ...next }
@@ -99,11 +106,12 @@ function element(): HTMLAudioElement {
     if (!isPartial) player.next()
   })
   made.addEventListener('error', () => {
-    if (made.src && !isPartial) change({ isLoading: false, isPlaying: false, error: texts.player.cantPlay })
+    if (made.src && !isPartial) fail(new ApiError(UNPLAYABLE, texts.player.cantPlay))
   })
   audio = made
   offerMediaKeys({
-    toggle: player.toggle,
+    play: player.resume,
+    pause: player.pause,
     stop: player.close,
     next: player.next,
     previous: player.previous,
@@ -177,16 +185,42 @@ async function load(track: Download): Promise<void> {
     hand(blob, at)
     if (isPaused) element().pause()
     change({ isLoading: false, loaded: 100 })
+    if (!nextIn(state)) await renew()
     prefetchNext(signal)
   } catch (error) {
     if (signal.aborted) return
     isPartial = false
-    change({
-      isLoading: false,
-      isPlaying: false,
-      error: error instanceof ApiError ? error.message : reason(error),
-    })
+    fail(error)
   }
+}
+
+/** Passes over a track that can't be played, but never over two in a row, nor because the service is away. */
+function fail(fault: unknown): void {
+  const track = currentTrack()
+  const next = nextIn(state)
+  const isItsOwn = fault instanceof ApiError && ITS_OWN.includes(fault.status)
+  if (isOnTheWay && isItsOwn && track && next) {
+    isOnTheWay = false
+    toast.failed(fault, texts.player.skipped(nameOf(track)))
+    change({ index: state.index + 1 })
+    void load(next)
+  } else change({ isLoading: false, isPlaying: false, error: reason(fault) })
+}
+
+async function renew(): Promise<void> {
+  const asked = anew
+  const tracks = await asked?.().catch(() => null)
+  if (tracks && asked === anew) change(renewed(state, tracks))
+}
+
+async function goOn(): Promise<void> {
+  const before = currentTrack()
+  if (!nextIn(state)) await renew()
+  const next = nextIn(state)
+  if (!next || currentTrack()?.id !== before?.id) return
+  isOnTheWay = true
+  change({ index: state.index + 1 })
+  void load(next)
 }
 
 function show(track: Download): void {
@@ -194,8 +228,8 @@ function show(track: Download): void {
 }
 
 function prefetchNext(signal: AbortSignal): void {
-  const next = state.list[state.index + 1]
-  if (!next || kept.has(next.id) || (next.file_size ?? 0) > 50_000_000) return
+  const next = nextIn(state)
+  if (signal.aborted || !next || kept.has(next.id) || (next.file_size ?? 0) > 50_000_000) return
   fetchBlob(`/api/downloads/${next.id}/file`, { signal }).then(
     (blob) => keep(next.id, blob),
     () => {},
@@ -203,36 +237,40 @@ function prefetchNext(signal: AbortSignal): void {
 }
 
 export const player = {
-  /** Plays a track; next and previous go through `list`. */
-  play(track: Download, list: readonly Download[] = [track]): void {
-    const playable = list.filter((each) => each.status === 'completed' && each.kind === 'track')
-    const index = playable.findIndex((each) => each.id === track.id)
-    change(index < 0 ? { list: [track], index: 0 } : { list: playable, index })
+  /** Plays a track; next and previous go through `list`, which `again` brings up to date where it would end. */
+  play(track: Download, list: readonly Download[] = [track], again: typeof anew = null): void {
+    anew = again
+    isOnTheWay = false
+    change(placeOf(track, list))
     void load(track)
   },
   toggle(): void {
+    if (element().paused) player.resume()
+    else player.pause()
+  },
+  pause(): void {
+    audio?.pause()
+  },
+  resume(): void {
     if (!session.token()) return // the keys of a keyboard reach further than the page does
     const made = element()
     const track = currentTrack()
-    if (!made.paused) made.pause()
-    else if (state.isLoading && !made.src) return
-    else if (track && (!made.src || state.error)) void load(track)
+    if (!made.paused || (state.isLoading && !made.src)) return
+    if (track && (!made.src || state.error)) void load(track)
     else {
       void made.play().catch(() => {})
       if (track) show(track)
     }
   },
   next(): void {
-    const track = state.list[state.index + 1]
-    if (!track) return
-    change({ index: state.index + 1 })
-    void load(track)
+    void goOn()
   },
   previous(): void {
     const track = state.list[state.index - 1]
     if (!track || element().currentTime > RESTART_AFTER) {
       player.seek(0)
     } else {
+      isOnTheWay = false
       change({ index: state.index - 1 })
       void load(track)
     }
@@ -255,6 +293,7 @@ export const player = {
     loading.abort()
     release()
     kept.clear()
+    anew = null
     change({ ...NOTHING, volume: state.volume })
     describeNothing()
   },

@@ -48,10 +48,13 @@ export function SessionWarning() {
   }
 
   return (
-    <section className={styles.warning} aria-label={texts.session.stay} role="alert">
+    <section className={styles.warning} aria-label={texts.session.stay}>
       <div className={styles.words}>
-        <strong>{texts.session.warning(wait(Math.max(1, (current.endsAt - now) / 1000)))}</strong>{' '}
-        {texts.session.hint}
+        {/* What counts down stands outside, or it would be read out every few seconds. */}
+        <span role="alert">
+          <strong>{texts.session.ending}</strong> {texts.session.hint}
+        </span>{' '}
+        {texts.session.left(wait(Math.max(1, (current.endsAt - now) / 1000)))}
       </div>
       <form className={styles.form} onSubmit={(event) => void stay(event)}>
         <input type="text" name="username" autoComplete="username" value={username} readOnly hidden />
@@ -64,6 +67,7 @@ export function SessionWarning() {
           value={password}
           onChange={(event) => setPassword(event.currentTarget.value)}
           error={refusal || null}
+          errorProps={{ role: 'alert' }}
           className={styles.password}
           visibilityToggleButtonProps={{ 'aria-label': texts.show.password }}
         />

@@ -4,10 +4,13 @@ import { useQuery } from '@tanstack/react-query'
 import { ask, client, type User } from '../api/client'
 import { session, useSession } from './session'
 
+/** Begins a session. What refuses a password says nothing of the session that may still be there: it stays. */
 export async function signIn(username: string, password: string): Promise<void> {
   const body = { username, password } as never // the document offers the same as a form
-  const token = await ask(client.POST('/auth/login', { body }))
-  session.begin(token.access_token, token.expires_in)
+  await session.renew(async () => {
+    const token = await ask(client.POST('/auth/login', { body }))
+    session.begin(token.access_token, token.expires_in)
+  })
 }
 
 /** Ends the session here within two seconds; the service is told on the way out, and a token it misses ends by itself. */

@@ -34,6 +34,34 @@ describe('a session', () => {
     expect([session.token(), session.ending()]).toEqual([null, 'left'])
   })
 
+  it.each(['left', 'expired'] as const)('that has %s in another tab is so here too', async (ended) => {
+    const session = await fresh()
+    session.begin('a token', 60)
+    localStorage.setItem('nas-music.session', JSON.stringify({ ended }))
+    window.dispatchEvent(new StorageEvent('storage', { key: 'nas-music.session' }))
+    expect([session.token(), session.ending()]).toEqual([null, ended])
+  })
+
+  it('tells other tabs how it ended', async () => {
+    const session = await fresh()
+    session.begin('a token', 60)
+    session.expire()
+    expect(localStorage.getItem('nas-music.session')).toBe('{"ended":"expired"}')
+    expect((await fresh()).token()).toBeNull()
+  })
+
+  it('that another tab has prolonged meanwhile goes on with what that one has', async () => {
+    const session = await fresh()
+    session.begin('a token', 60)
+    const another = { token: 'another', endsAt: Date.now() + 60_000 }
+    localStorage.setItem('nas-music.session', JSON.stringify(another)) // and this tab hasn't heard of it yet
+    session.expire()
+    expect(session.token()).toBe('another')
+    localStorage.setItem('nas-music.session', JSON.stringify({ ended: 'left' }))
+    session.expire()
+    expect([session.token(), session.ending()]).toEqual([null, 'left'])
+  })
+
   it('tells whether it ran out or was left', async () => {
     const session = await fresh()
     session.begin('a token', 60)

@@ -22,15 +22,19 @@ let ending: Ending | null = null
 let renewals = 0
 const listeners = new Set<() => void>()
 
-function read(): Session | null {
+/** What all tabs share: the session, or how the last one ended. */
+function kept(): Partial<Session> & { ended?: unknown } {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEY) ?? 'null') as Partial<Session> | null
-    if (typeof kept?.token !== 'string' || typeof kept.endsAt !== 'number' || kept.endsAt <= Date.now())
-      return null
-    return { token: kept.token, endsAt: kept.endsAt, owner: ownerOf(kept.token) }
+    return (JSON.parse(localStorage.getItem(KEY) ?? 'null') as object | null) ?? {}
   } catch {
-    return null
+    return {}
   }
+}
+
+function read(): Session | null {
+  const { token, endsAt } = kept()
+  if (typeof token !== 'string' || typeof endsAt !== 'number' || endsAt <= Date.now()) return null
+  return { token, endsAt, owner: ownerOf(token) }
 }
 
 function ownerOf(token: string): string {
@@ -42,24 +46,28 @@ function ownerOf(token: string): string {
   }
 }
 
-function change(next: Session | null, how: Ending | null): void {
+function take(next: Session | null, how: Ending | null): void {
   current = next
   ending = how
+  for (const listener of listeners) listener()
+}
+
+function change(next: Session | null, how: Ending | null): void {
   try {
-    if (next) localStorage.setItem(KEY, JSON.stringify({ token: next.token, endsAt: next.endsAt }))
-    else localStorage.removeItem(KEY)
+    const told = next ? { token: next.token, endsAt: next.endsAt } : { ended: how }
+    localStorage.setItem(KEY, JSON.stringify(told))
   } catch {
     // Without storage, the session lasts as long as the page.
   }
-  for (const listener of listeners) listener()
+  take(next, how)
 }
 
 window.addEventListener('storage', (event) => {
   if (event.key !== KEY && event.key !== null) return
   const next = read()
-  ending = next ? null : current && current.endsAt <= Date.now() ? 'expired' : 'left'
-  current = next
-  for (const listener of listeners) listener()
+  const { ended, token } = kept()
+  // Storage that was emptied counts as left; a token that has run out doesn't.
+  take(next, next ? null : ended === 'expired' || token ? 'expired' : 'left')
 })
 
 export const session = {
@@ -67,10 +75,12 @@ export const session = {
   begin(token: string, seconds: number): void {
     change({ token, endsAt: Date.now() + seconds * 1000, owner: ownerOf(token) }, null)
   },
-  /** The service doesn't take the token any more. */
+  /** The service doesn't take the token any more; another tab may have begun with another one, or have left. */
   expire(): void {
-    if (renewals > 0) return
-    if (current) change(null, 'expired')
+    if (renewals > 0 || !current) return
+    const other = read()
+    if (other && other.token !== current.token) take(other, null)
+    else change(null, kept().ended === 'left' ? 'left' : 'expired')
   },
   /** Runs what ends the token and begins a session with another; until it is done, nobody is sent away. */
   async renew(renewal: () => Promise<void>): Promise<void> {

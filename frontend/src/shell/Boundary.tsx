@@ -3,8 +3,8 @@ import { Component, type ReactNode } from 'react'
 import { texts } from '../texts'
 import styles from './Boundary.module.css'
 
-/** A fault of the page's own, such as a part that can't be loaded after an update, leaves a way out. */
-export class Boundary extends Component<{ children: ReactNode }, { isBroken: boolean }> {
+/** A fault of the page's own, such as a part that can't be loaded, leaves a way out, and what is around it. */
+export class Boundary extends Component<{ children: ReactNode; isPart?: boolean }, { isBroken: boolean }> {
   override state = { isBroken: false }
 
   static getDerivedStateFromError(): { isBroken: boolean } {
@@ -13,11 +13,13 @@ export class Boundary extends Component<{ children: ReactNode }, { isBroken: boo
 
   override render(): ReactNode {
     if (!this.state.isBroken) return this.props.children
+    const { isPart } = this.props
+    const Place = isPart ? 'div' : 'main'
     return (
-      <main className={styles.broken}>
+      <Place className={styles.broken} data-part={isPart} role={isPart ? 'alert' : undefined}>
         <p>{texts.errors.broken}</p>
         <Button onClick={() => window.location.reload()}>{texts.errors.reload}</Button>
-      </main>
+      </Place>
     )
   }
 }

@@ -11,6 +11,7 @@ import { count } from '../show/format'
 import { IconDownload, IconHistory, IconLogout, IconShieldLock, IconUser, IconWifiOff } from '../show/icons'
 import { MenuButton } from '../show/MenuButton'
 import { texts } from '../texts'
+import { Boundary } from './Boundary'
 import { Logo } from './Logo'
 import styles from './Shell.module.css'
 
@@ -44,9 +45,11 @@ export function Shell({ children }: { children: ReactNode }) {
       </main>
       <div className={styles.bottom}>
         {hasPlayer ? (
-          <Suspense>
-            <PlayerBar />
-          </Suspense>
+          <Boundary isPart>
+            <Suspense>
+              <PlayerBar />
+            </Suspense>
+          </Boundary>
         ) : null}
       </div>
     </div>

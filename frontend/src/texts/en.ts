@@ -64,8 +64,9 @@ export const en = {
     hasAccount: 'Have an account?',
   },
   session: {
-    warning: (minutes: string): string => `Your session ends in ${minutes}.`,
+    ending: 'Your session is about to end.',
     hint: 'Enter your password to stay signed in. Nothing you have typed is lost either way.',
+    left: (time: string): string => `${time} left.`,
     password: 'Password',
     stay: 'Stay signed in',
     later: 'Not now',
@@ -105,6 +106,7 @@ export const en = {
     cancelAll: 'Cancel all',
     cancelAllAsk: (count: number): string => `Cancel ${n(count, 'download', 'downloads')}?`,
     keepAll: 'Keep them',
+    cancelledSome: (done: number, all: number): string => `${done} of ${all} cancelled`,
     cancelAllHint: 'What is half done is removed. You can retry each of them later.',
   },
   item: {
@@ -210,6 +212,7 @@ export const en = {
     loadingPart: (percent: number): string => `Loading, ${percent} %`,
     cantPlay: 'Your browser can’t play this format. Save the file to hear it.',
     blocked: 'Press play to start.',
+    skipped: (name: string): string => `“${name}” was skipped`,
   },
   account: {
     page: 'Account',
@@ -230,6 +233,7 @@ export const en = {
       'Drag this button to your bookmarks bar. On a page with music, click it: this app opens with the link filled in.',
     bookmarkletName: 'To NAS Music',
     bookmarkletCopy: 'Copy the bookmark’s address',
+    bookmarkletByHand: 'Your browser doesn’t let this page copy. Copy the address from here:',
     copied: 'Copied',
     phone: 'On a phone',
     phoneText:
@@ -245,6 +249,7 @@ export const en = {
       kept: 'Sites that you have cookies for',
       site: 'Site',
       choose: 'Choose the cookies.txt',
+      tooLarge: 'That file is larger than 64 KiB. Export the cookies of this one site only.',
       count: (count: number): string => n(count, 'cookie', 'cookies'),
       expires: (when: string): string => `the first expires ${when}`,
       remove: (site: string): string => `Remove the cookies for ${site}`,

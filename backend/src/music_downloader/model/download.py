@@ -171,7 +171,8 @@ class Download(Base):
     items_failed: Mapped[int | None]
     playlist_path: Mapped[str | None] = mapped_column(String(1024))
     created_at: Mapped[CreatedAt]
-    updated_at: Mapped[CreatedAt] = mapped_column(onupdate=func.now())
+    # Not now(), which is when the transaction began: whoever writes last has the later time.
+    updated_at: Mapped[CreatedAt] = mapped_column(onupdate=func.clock_timestamp())
     started_at: Mapped[Moment | None]
     completed_at: Mapped[Moment | None]
 

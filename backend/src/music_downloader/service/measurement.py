@@ -35,7 +35,7 @@ _FIGURES = text("""
     SELECT 'queue' AS name, status AS label, CAST(count(*) AS float8) AS value FROM download_history
     WHERE status IN ('pending', 'in-progress') GROUP BY status
     UNION ALL
-    SELECT 'oldest', '', COALESCE(extract(epoch FROM now() - min(updated_at)), 0) FROM download_history
+    SELECT 'oldest', '', GREATEST(extract(epoch FROM now() - min(updated_at)), 0) FROM download_history
     WHERE status = 'pending' AND parent_id IS NULL
     UNION ALL
     SELECT 'submissions', word, sum(change) FROM (

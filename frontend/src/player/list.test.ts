@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest'
+import { download } from '../live/example'
+import { nextIn, placeOf, renewed } from './list'
+
+const done = (id: number) => download(id, { status: 'completed', parent_id: 9 })
+
+it('goes through what is done of an album', () => {
+  const place = placeOf(done(2), [done(1), done(2), download(3), done(4)])
+  expect(nextIn(place)?.id).toBe(4)
+  expect(nextIn(placeOf(done(5), [done(1)]))).toBeUndefined()
+})
+
+it('an album that has grown goes on at the same track', () => {
+  const place = renewed({ list: [done(2)], index: 0 }, [done(1), done(2), done(3)])
+  expect([place.index, nextIn(place)?.id]).toEqual([1, 3])
+})
+
+it('a track that is gone from its album leaves the list as it was', () => {
+  const place = { list: [done(1), done(2)], index: 0 }
+  expect(renewed(place, [done(2), done(3)])).toBe(place)
+})
