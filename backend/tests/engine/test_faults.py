@@ -190,6 +190,12 @@ async def test_a_source_slower_than_the_least_rate_is_given_up(source: Source, o
     assert "slowly" in error.detail
 
 
+async def test_a_fetch_ends_before_its_disk_is_full(engine: Engine, source: Source, order: Order) -> None:
+    url = source.dripping("/a.mp3", media.make("mp3"), announced=10_000_000)
+    error = await failure(engine, order(url, min_free=2**60))
+    assert (error.code, error.transient) == (ErrorCode.NO_SPACE, True)
+
+
 async def test_a_full_disk_is_told_apart() -> None:
     assert faults.of_os_error(OSError(errno.ENOSPC, "full")) == faults.NO_SPACE
     assert faults.of_os_error(OSError(errno.EDQUOT, "quota")) == faults.NO_SPACE

@@ -191,6 +191,7 @@ class Engine:
         wanted: AudioFormat,
         deadline: float,
         max_bytes: int | None = None,
+        min_free: int = 0,
         measure: bool = False,
         on_start: Callable[[], None] = lambda: None,
     ) -> Converted:
@@ -205,6 +206,7 @@ class Engine:
             wanted=wanted,
             deadline=deadline,
             max_bytes=max_bytes,
+            min_free=min_free,
             measure=measure,
             turn=self._turn(on_start),
         )
