@@ -224,6 +224,23 @@ async def test_a_flood_is_audited_once_a_period(serve: Serve, sessions: Sessions
     assert {entry.ip_address for entry in refused} == {"127.0.0.1"}
 
 
+async def test_what_a_person_is_refused_does_not_fill_the_audit_log(serve: Serve, sessions: Sessions) -> None:
+    service = await serve(allowed_networks="")
+    alice, bob = await service.sign_in(), await service.sign_in("bob")
+    forbidden = "http://169.254.169.254/latest"
+    for _ in range(33):
+        assert_problem(await alice.get("/api/admin/users"), 403)
+        assert_problem(await alice.post("/api/download", json={"url": forbidden}), 422)
+    assert_problem(await bob.get("/api/admin/users"), 403)
+    refused = await entries(sessions, outcome="refused")
+    number = (await alice.get("/auth/me")).json()["id"]
+    for action in ("admin.call", "download.submit"):
+        told = [entry for entry in refused if (entry.user_id, entry.action) == (number, action)]
+        throttled = [entry.details.get("reason") == "throttled" for entry in told]
+        assert throttled == [False] * 30 + [True], action
+    assert len(refused) == 63  # and the one of somebody else, who isn't kept from being heard
+
+
 async def test_nothing_that_was_typed_is_kept_with_the_count(serve: Serve, sessions: Sessions) -> None:
     service = await serve()
     await log_in(service.http, {"username": "hunter2-by-mistake", "password": "wrong horse"})

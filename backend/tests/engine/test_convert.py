@@ -160,6 +160,13 @@ async def test_a_conversion_that_takes_too_long_is_given_up(engine: Engine, stag
     assert (caught.value.code, caught.value.transient) == (ErrorCode.TIMEOUT, True)
 
 
+async def test_a_conversion_ends_before_its_disk_is_full(engine: Engine, stage: Stage) -> None:
+    path = stage(media.make("wav", seconds=300))
+    with pytest.raises(DownloadFailedError) as caught:
+        await engine.convert(path, wanted=AudioFormat.OPUS, deadline=30.0, min_free=2**60)
+    assert (caught.value.code, caught.value.transient) == (ErrorCode.NO_SPACE, True)
+
+
 def _encodes(child: psutil.Process) -> bool:
     try:
         return "libopus" in child.cmdline()

@@ -92,6 +92,16 @@ async def test_a_page_without_audio_is_unsupported(engine: Engine, source: Sourc
     assert not error.transient
 
 
+async def test_a_page_that_nests_without_end_is_at_fault_itself(
+    engine: Engine, source: Source, order: Order
+) -> None:
+    nested = "[" * 100_000 + "]" * 100_000
+    script = f'<script type="application/ld+json">{nested}</script>'
+    error = await failure(engine, order(source.page("/page", script)))
+    assert (error.code, error.transient) == (ErrorCode.UNSUPPORTED_URL, False)
+    assert error.detail == "This page can't be read."
+
+
 async def test_a_port_where_nobody_listens_is_unavailable(engine: Engine, order: Order) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -188,6 +198,12 @@ async def test_a_source_slower_than_the_least_rate_is_given_up(source: Source, o
         error = await failure(engine, order(url))
     assert (error.code, error.transient) == (ErrorCode.TIMEOUT, True)
     assert "slowly" in error.detail
+
+
+async def test_a_fetch_ends_before_its_disk_is_full(engine: Engine, source: Source, order: Order) -> None:
+    url = source.dripping("/a.mp3", media.make("mp3"), announced=10_000_000)
+    error = await failure(engine, order(url, min_free=2**60))
+    assert (error.code, error.transient) == (ErrorCode.NO_SPACE, True)
 
 
 async def test_a_full_disk_is_told_apart() -> None:

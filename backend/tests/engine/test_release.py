@@ -84,6 +84,26 @@ async def install(store: Store, index: Index, version: str) -> None:
     store.adopt(incoming, Entry(version=version, seal=tree.seal(incoming)))
 
 
+def dripping(source: Source) -> str:
+    return source.dripping("/slow.mp3", media.make("mp3"), announced=10_000_000)
+
+
+async def breaks_down(engine: Engine, order: FetchOrder) -> None:
+    """Have a fetch end by a fault that is nobody else's."""
+    begun = asyncio.Event()
+
+    def hear(progress: Progress) -> None:
+        if progress.phase == "downloading":
+            begun.set()
+
+    fetching = asyncio.create_task(engine.fetch(order, on_progress=hear))
+    await asyncio.wait_for(begun.wait(), 20)
+    children = Path(f"/proc/{engine.template_pid}/task/{engine.template_pid}/children").read_text()
+    os.kill(int(children.split()[0]), 9)
+    with pytest.raises(DownloadFailedError):
+        await fetching
+
+
 def in_use(store: Store) -> str | None:
     entry = store.in_use()
     return entry.version if entry else None
@@ -166,18 +186,7 @@ async def test_what_fails_later_is_given_up_for_the_version_before(
     async with Engine(releases=store) as engine:
         assert engine.spawner.updated_version == NEWEST
         for _ in range(3):
-            gone = source.dripping("/slow.mp3", media.make("mp3"), announced=10_000_000)
-            begun = asyncio.Event()
-            fetching = asyncio.create_task(
-                engine.fetch(
-                    order(gone), on_progress=lambda p, b=begun: b.set() if p.phase == "downloading" else None
-                )
-            )
-            await asyncio.wait_for(begun.wait(), 20)
-            children = Path(f"/proc/{engine.template_pid}/task/{engine.template_pid}/children").read_text()
-            os.kill(int(children.split()[0]), 9)
-            with pytest.raises(DownloadFailedError):
-                await fetching
+            await breaks_down(engine, order(dripping(source)))
         assert engine.spawner.updated_version == NEWER
     assert "first downloads all failed" in store.ledger().rejected[NEWEST]
     (store.folder / NEWER / "yt_dlp" / "json.py").write_text("# tampered with")
@@ -187,6 +196,27 @@ async def test_what_fails_later_is_given_up_for_the_version_before(
     assert "json.py was added" in health.yt_dlp(store.folder.parent, "stable").detail
     with pytest.raises(EngineUpdateError, match="nothing to go back from"):
         roll_back(store)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_has_fetched_something_is_not_judged_again_after_a_start(
+    index: Index, store: Store, source: Source, order: Order, tmp_path: Path
+) -> None:
+    await install(store, index, NEWER)
+    ledger = json.loads((store.folder / LEDGER).read_text())
+    del ledger["current"]["passed"]  # as it was written before
+    (store.folder / LEDGER).write_text(json.dumps(ledger))
+    async with Engine(releases=store) as engine:
+        assert engine.spawner.updated_version == NEWER
+        await engine.fetch(order(source.file("/a.mp3", media.make("mp3"))), on_progress=lambda _: None)
+    async with Engine(releases=store) as engine:
+        for number in range(3):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            await breaks_down(engine, order(dripping(source), directory=folder))
+        assert engine.spawner.updated_version == NEWER
+    assert in_use(store) == NEWER
+    assert store.ledger().rejected == {}
 
 
 def test_a_wheel_whose_bytes_are_changed_is_refused_with_a_sentence(tmp_path: Path) -> None:

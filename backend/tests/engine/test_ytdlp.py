@@ -49,6 +49,8 @@ def as_raised(error: Exception) -> DownloadError:
         (TimeoutError("timed out"), ErrorCode.TIMEOUT),
         (OSError(28, "No space left on device"), ErrorCode.NO_SPACE),
         (MemoryError(), ErrorCode.BAD_MEDIA),
+        (RecursionError("maximum recursion depth exceeded"), ErrorCode.UNSUPPORTED_URL),
+        (ExtractorError("Failed to parse JSON", cause=RecursionError()), ErrorCode.UNSUPPORTED_URL),
     ],
 )  # fmt: skip
 def test_an_exception_becomes_a_code_and_a_sentence(error: Exception, code: ErrorCode) -> None:

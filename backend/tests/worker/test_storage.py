@@ -182,3 +182,17 @@ async def test_a_disk_that_is_full_read_only_or_gone_is_waited_for_and_costs_not
     assert await _storage(alice) == (200, "healthy")
     staging = disk.root / STAGING
     await eventually(lambda: list(staging.iterdir()) == [])
+
+
+async def test_a_download_does_not_take_what_is_left_of_the_disk(
+    disk: Disk, alice: httpx.AsyncClient, source: Source
+) -> None:
+    slow = Slow(source, "/1.mp3", media.make("mp3", artist="Somebody", title="First"))
+    number = await submit(alice, slow.url)
+    await happens(slow.begun)
+    disk.fill(leave=3 * _MIB)  # less than half of the floor
+    await _held(alice, number, code="no_space")
+    slow.go_on.set()
+    disk.empty()
+    await _completes(alice, number)
+    assert files(disk.root) == ["Somebody/First.mp3"]

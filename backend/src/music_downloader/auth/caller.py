@@ -9,9 +9,9 @@ from music_downloader.auth import session as sessions
 from music_downloader.auth.token import TokenClaims, read
 from music_downloader.dependencies import OriginDep, SessionDep
 from music_downloader.errors import InvalidTokenError, NotAnAdminError, NotAuthenticatedError
-from music_downloader.model import Outcome, User
+from music_downloader.model import User
 from music_downloader.model.reading import Caller
-from music_downloader.service import audit
+from music_downloader.service import throttle
 from music_downloader.service.audit import Action
 
 _TOKEN_LIMIT = 4096
@@ -51,12 +51,11 @@ async def get_administrator(
 ) -> User:
     """Return the caller, who is an administrator; 403 for anybody else, and the audit log tells of it."""
     if not user.is_admin:
-        await audit.record(
+        await throttle.record_refusal(
             session,
             Action.ADMINISTER,
             user_id=user.id,
             resource=request.url.path,
-            outcome=Outcome.REFUSED,
             details={"method": request.method},
             origin=origin,
         )

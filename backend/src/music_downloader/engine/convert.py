@@ -13,6 +13,7 @@ from music_downloader.engine import ffmpeg, wholeness
 from music_downloader.engine.loudness import MEASURING, Loudness, Meter
 from music_downloader.engine.probe import Audio, probe
 from music_downloader.engine.spawner import Spawner
+from music_downloader.engine.watch import while_there_is_room
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
 # A twentieth of a busy processor is enough to be done in time, and whoever looks at the page comes first.
@@ -77,6 +78,7 @@ async def to_audio(
     wanted: AudioFormat,
     deadline: float,
     max_bytes: int | None = None,
+    min_free: int = 0,
     measure: bool = False,
     turn: AbstractAsyncContextManager[None] | None = None,
 ) -> Converted:
@@ -88,7 +90,7 @@ async def to_audio(
     seconds of ffmpeg's work; `turn` is entered for just that work, and so may make it wait. With `measure`,
     what is encoded is measured too; the file is the same either way.
 
-    Raises DownloadFailedError.
+    Raises DownloadFailedError: no_space also while ffmpeg works and less than `min_free` bytes are left.
     """
     source = await probe(spawner, path)
     if await asyncio.to_thread(wholeness.breaks_off, path, source.container):
@@ -113,7 +115,7 @@ async def to_audio(
         *(MEASURING if meter else ()),  # decoded once for both outputs
     ]
     async with turn or nullcontext():
-        status, words = await ffmpeg.run(
+        running = ffmpeg.run(
             spawner,
             arguments,
             directory=path.parent,
@@ -122,6 +124,7 @@ async def to_audio(
             nice=_NICE,
             on_output=meter.feed if meter else lambda _: None,
         )
+        status, words = await while_there_is_room(running, directory=path.parent, min_free=min_free)
     if status != 0:
         log.warning("engine.ffmpeg_failed", status=status, words=words[-500:])
         output.unlink(missing_ok=True)

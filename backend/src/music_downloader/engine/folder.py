@@ -41,6 +41,15 @@ def home_bytes(home: str, *, most: int) -> int:
     return folder_bytes(home, each=_LEAST, most=most)
 
 
+def is_short_of(room: int, directory: Path | str) -> bool:
+    """Tell whether less than `room` bytes are left on the disk of `directory`; False where nobody can say."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:  # whoever writes there finds out why
+        return False
+    return found.f_bavail * found.f_frsize < room
+
+
 def remove(folder: str) -> None:
     """Remove a folder that nobody uses any more; what can't be removed stays.
 

@@ -35,9 +35,10 @@ class FetchOrder:
     """One track to fetch into `directory`, which is the run's own and already there.
 
     `max_bytes` bounds the folder, `max_duration` (seconds) the track and `deadline` (seconds) the whole run;
-    None leaves the first two open. `policy` says what may be connected to, and `proxy` is the operator's own
-    proxy, which then does the connecting. With `single`, a URL that names both a track and a list means the
-    track. A `.part` file that an earlier run left in `directory` is resumed.
+    None leaves the first two open. The run ends, too, when less than `min_free` bytes are left on the
+    folder's disk, whoever took them. `policy` says what may be connected to, and `proxy` is the operator's
+    own proxy, which then does the connecting. With `single`, a URL that names both a track and a list means
+    the track. A `.part` file that an earlier run left in `directory` is resumed.
 
     With `item`, the URL is that of a list, and just this entry of it is fetched. A list that is told instead
     of fetched gives at most `max_items` entries.
@@ -51,6 +52,7 @@ class FetchOrder:
     deadline: float
     max_bytes: int | None = None
     max_duration: float | None = None
+    min_free: int = 0
     proxy: str | None = None
     single: bool = True
     item: Item | None = None

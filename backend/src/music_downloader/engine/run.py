@@ -104,19 +104,29 @@ class Engine:
         each batch of its entries, none of which is fetched; the listing waits while it runs. Without it, such
         a list is refused. Raises DownloadFailedError, and whatever `on_entries` raises.
         """
+        version = self.spawner.updated_version
         try:
             fetched = await self._fetch(order, on_progress, on_entries)
         except DownloadFailedError as error:
-            await self._judge(error)
+            await self._judge(version, error)
             raise
-        self._probation.note(self.spawner.updated_version, None)
+        await self._judge(version, None)
         return fetched
 
-    async def _judge(self, error: DownloadFailedError) -> None:
-        """Go back from an updated yt-dlp whose first fetches all end in a fault of its own."""
-        version = self.spawner.updated_version
-        if version is not None and self._probation.note(version, error):
-            await asyncio.to_thread(self.spawner.releases.reject, version, "its first downloads all failed")
+    async def _judge(self, version: str | None, error: DownloadFailedError | None) -> None:
+        """Go back from an updated yt-dlp whose first fetches all end in a fault of its own.
+
+        One that has fetched something, now or before an earlier start, is judged no more; nor is one for what
+        began with another.
+        """
+        runs, releases = self.spawner.installed, self.spawner.releases
+        if runs is None or runs.passed or runs.version != version:
+            return
+        if error is None:
+            if self._probation.fetched(runs.version):
+                await asyncio.to_thread(releases.note_passed, runs.version)
+        elif self._probation.failed(runs.version, error):
+            await asyncio.to_thread(releases.reject, runs.version, "its first downloads all failed")
             with suppress(DownloadFailedError):  # the next fetch starts one
                 await self.spawner.renew()
 
@@ -191,6 +201,7 @@ class Engine:
         wanted: AudioFormat,
         deadline: float,
         max_bytes: int | None = None,
+        min_free: int = 0,
         measure: bool = False,
         on_start: Callable[[], None] = lambda: None,
     ) -> Converted:
@@ -205,6 +216,7 @@ class Engine:
             wanted=wanted,
             deadline=deadline,
             max_bytes=max_bytes,
+            min_free=min_free,
             measure=measure,
             turn=self._turn(on_start),
         )

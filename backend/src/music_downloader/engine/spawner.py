@@ -48,10 +48,14 @@ class Spawner:
         return self._template.process.pid if self._template and not self._template.dead else None
 
     @property
+    def installed(self) -> Installed | None:
+        """What runs; None for the built-in version."""
+        return self._template.installed if self._template else None
+
+    @property
     def updated_version(self) -> str | None:
         """The version that runs; None for the built-in one."""
-        installed = self._template.installed if self._template else None
-        return installed.version if installed else None
+        return self.installed.version if self.installed else None
 
     async def start(self) -> None:
         """Start the fork server and wait until it is warm; does nothing while one is running.

@@ -1,15 +1,20 @@
-"""What bounds a run from outside: time, bytes in its folder, and the least speed worth waiting for."""
+"""What bounds a run from outside: time, bytes in its folder, room on its disk, and the least speed."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 from music_downloader.engine import faults
-from music_downloader.engine.folder import folder_bytes, home_bytes
+from music_downloader.engine.folder import folder_bytes, home_bytes, is_short_of
 from music_downloader.engine.order import FetchOrder
 from music_downloader.errors import DownloadFailedError, ErrorCode
+
+T = TypeVar("T")
+_LOOK_AGAIN: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +67,16 @@ class Watch:
                 )
             await asyncio.wait({done}, timeout=min(left, self._rules.interval))
             if not done.done():
-                size = await asyncio.to_thread(folder_bytes, self._order.directory)
+                size, is_short = await asyncio.to_thread(self._measure)
+                if is_short:
+                    raise faults.NO_SPACE.error()
                 self._judge(size, time.monotonic())
                 await self._judge_home()
         done.result()
+
+    def _measure(self) -> tuple[int, bool]:
+        directory = self._order.directory
+        return folder_bytes(directory), is_short_of(self._order.min_free, directory)
 
     async def _judge_home(self) -> None:
         home, most = self._home(), self._rules.home
@@ -87,6 +98,22 @@ class Watch:
             raise DownloadFailedError(
                 ErrorCode.TIMEOUT, "The source sends too slowly to go on.", transient=True
             )
+
+
+async def while_there_is_room(
+    work: Coroutine[Any, Any, T], *, directory: Path, min_free: int, interval: float = _LOOK_AGAIN
+) -> T:
+    """Return what `work` does, or raise no_space once less than `min_free` bytes are left on the disk."""
+    working = asyncio.create_task(work)
+    try:
+        while not working.done():
+            if await asyncio.to_thread(is_short_of, min_free, directory):
+                raise faults.NO_SPACE.error()
+            await asyncio.wait({working}, timeout=interval)
+        return working.result()
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
 def _duration(seconds: float) -> str:

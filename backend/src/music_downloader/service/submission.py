@@ -9,8 +9,8 @@ from music_downloader.config.tracing import traceparent_now
 from music_downloader.egress.policy import EgressPolicy, host_of
 from music_downloader.errors import TooManyActiveError, UrlRefusedError
 from music_downloader.jobs import enqueue_download
-from music_downloader.model import ACTIVE, Download, Outcome, User
-from music_downloader.service import audit, measurement
+from music_downloader.model import ACTIVE, Download, User
+from music_downloader.service import audit, measurement, throttle
 from music_downloader.service.audit import Action, Origin
 
 # Where no row comes back, and none is in its way (any more), the second try tells: what was has just ended.
@@ -56,11 +56,10 @@ async def check(session: AsyncSession, policy: EgressPolicy, *, owner: User, url
         return policy.check_url(url)
     except UrlRefusedError as error:
         # Only the host is kept of the URL: what was refused may hold a password.
-        await audit.record(
+        await throttle.record_refusal(
             session,
             Action.SUBMIT,
             user_id=owner.id,
-            outcome=Outcome.REFUSED,
             details={"reason": error.detail, "host": host_of(url)},
             origin=origin,
         )

@@ -1,4 +1,4 @@
-"""Limits on guessing: how often an address may fail to log in, and how often it may register.
+"""Limits on guessing, and on what refusals write: how often an address may fail to log in or may register.
 
 Counts live in the database, on the database's clock, so every process sees the same ones. A count that is
 full is found before any work is done (`refuse`). What fails is counted by one statement that asks again
@@ -8,7 +8,7 @@ full is found before any work is done (`refuse`). What fails is counted by one s
 import hashlib
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import NoReturn
@@ -28,6 +28,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _ACCOUNTS_PER_ADDRESS = 5  # one address may fail at so many accounts to the full
 _TAKEN_PER_REGISTRATION = 5  # nobody needs so many tries to find a free name
+_REFUSALS_WRITTEN = Rate(count=30, seconds=3600)  # of each kind, for each person
 _IDENTIFIER_LIMIT = 254
 
 
@@ -112,6 +113,36 @@ async def count(session: AsyncSession, guard: Guard) -> None:
     for key, rate in guard.counts:
         if not await _count(session, key, rate):
             await _refuse_for(session, guard, key)
+
+
+async def record_refusal(
+    session: AsyncSession,
+    action: Action,
+    *,
+    user_id: int,
+    origin: Origin,
+    details: Mapping[str, object],
+    resource: str | None = None,
+) -> None:
+    """Audit what a person was refused: of each action thirty an hour, then once that there are more.
+
+    The answer is the same either way; a log that nobody may trim can't grow as fast as somebody can ask.
+    """
+    key = _key("refusal", action.value, str(user_id))
+    if not await _count(session, key, _REFUSALS_WRITTEN):
+        if not await _is_first_refusal(session, key):
+            return
+        log.warning("refusals_unwritten", action=action.value, user_id=user_id)
+        resource, details = None, {"reason": "throttled"}
+    await audit.record(
+        session,
+        action,
+        user_id=user_id,
+        resource=resource,
+        outcome=Outcome.REFUSED,
+        details=details,
+        origin=origin,
+    )
 
 
 async def remove_expired(session: AsyncSession) -> int:

@@ -20,6 +20,7 @@ from music_downloader.service.claim import Claim
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import WorkerState
 from music_downloader.task.stopwatch import Stopwatch
+from music_downloader.task.storage import least_room
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -42,6 +43,7 @@ async def fetch(
         deadline=settings.download_timeout,
         max_bytes=settings.max_file_size,
         max_duration=settings.max_duration,
+        min_free=least_room(settings),
         proxy=settings.proxy_url,
         max_items=settings.max_collection_items,
         cookies=await state.cookie_key.open(kept) if kept else (),

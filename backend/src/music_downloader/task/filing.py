@@ -23,6 +23,7 @@ from music_downloader.task.persistence import persist
 from music_downloader.task.publishing import Finished, publish_track
 from music_downloader.task.state import WorkerState
 from music_downloader.task.stopwatch import CONVERTING, FILING, Stopwatch
+from music_downloader.task.storage import least_room
 
 
 async def file_track(
@@ -43,6 +44,7 @@ async def file_track(
             wanted=claimed.audio_format,
             deadline=settings.download_timeout,
             max_bytes=settings.max_file_size,
+            min_free=least_room(settings),
             measure=settings.replaygain,
             on_start=begin_converting,
         )

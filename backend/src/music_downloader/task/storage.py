@@ -95,6 +95,11 @@ class Storage:
             return await asyncio.shield(self._looking)
 
 
+def least_room(settings: Settings) -> int:
+    """Return how much must stay free while work goes on: half of the floor below which none is begun."""
+    return settings.min_free_space // 2
+
+
 def _of_fault(fault: OSError) -> DownloadFailedError:
     said = storage_fault(fault)
     return _closed(said.code, f"{said.detail} {_ITSELF} that has passed.")

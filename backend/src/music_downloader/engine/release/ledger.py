@@ -20,11 +20,12 @@ _MOST_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A version that was installed, and its tree's seal."""
+    """A version that was installed, and its tree's seal; `passed` once it has fetched something."""
 
     version: str
     seal: str
     channel: str = "stable"
+    passed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,14 @@ class Ledger:
             note=f"{version} was given up: {reason}",
         )
 
+    def with_passed(self, version: str) -> "Ledger":
+        """Return the ledger after `version` has fetched something."""
+        current, previous = (
+            replace(entry, passed=True) if entry is not None and entry.version == version else entry
+            for entry in (self.current, self.previous)
+        )
+        return replace(self, current=current, previous=previous)
+
 
 def read(folder: Path) -> Ledger:
     """Read the ledger; an empty one where there is none, or none that makes sense."""
@@ -78,7 +87,12 @@ def read(folder: Path) -> Ledger:
 def _entry(said: Any) -> Entry | None:  # noqa: ANN401 - whatever stood in a file
     if said is None:
         return None
-    entry = Entry(version=str(said["version"]), seal=str(said["seal"]), channel=str(said["channel"]))
+    entry = Entry(
+        version=str(said["version"]),
+        seal=str(said["seal"]),
+        channel=str(said["channel"]),
+        passed=said.get("passed") is True,  # which older ledgers don't tell
+    )
     if not is_version(entry.version):
         raise ValueError("not a version")
     return entry

@@ -17,13 +17,24 @@ class Probation:
     version: str | None = None
     faults: int = 0
     is_passed: bool = False
+    has_fetched: bool = False
 
-    def note(self, version: str | None, error: DownloadFailedError | None) -> bool:
-        """Take note of how a fetch ended; True when the version is to be given up."""
-        if version != self.version:
-            self.version, self.faults, self.is_passed = version, 0, False
-        if error is not None and error.code is ErrorCode.INTERNAL:
+    def failed(self, version: str, error: DownloadFailedError) -> bool:
+        """Take note of how a fetch failed; True when the version is to be given up."""
+        self._turn_to(version)
+        if error.code is ErrorCode.INTERNAL:
             self.faults += error.detail not in _NOT_ITS_OWN
         else:
             self.is_passed = True
         return not self.is_passed and self.faults >= _MOST_FAULTS
+
+    def fetched(self, version: str) -> bool:
+        """Take note of a fetch that succeeded; True for the first one of the version."""
+        self._turn_to(version)
+        is_first = not self.has_fetched
+        self.is_passed = self.has_fetched = True
+        return is_first
+
+    def _turn_to(self, version: str) -> None:
+        if version != self.version:
+            self.version, self.faults, self.is_passed, self.has_fetched = version, 0, False, False

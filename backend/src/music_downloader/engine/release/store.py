@@ -31,22 +31,29 @@ class Confinement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Installed:
-    """A tree to run. `confined` holds the whole fork server; `said` is where its complaints go."""
+    """A tree to run. `confined` holds the whole fork server; `said` is where its complaints go.
+
+    One that has `passed` has fetched something before, and is judged no more.
+    """
 
     version: str
     folder: Path
+    passed: bool = False
     confined: Confinement | None = None
     said: Path | None = None
 
 
 class Releases(Protocol):
-    """Says which yt-dlp to run, and hears of one that doesn't."""
+    """Says which yt-dlp to run, and hears of one that does or doesn't."""
 
     def choose(self) -> Installed | None:
         """Return what to run; None for the built-in version."""
 
     def reject(self, version: str, reason: str) -> None:
         """Never choose this version again."""
+
+    def note_passed(self, version: str) -> None:
+        """Remember that this version has fetched something."""
 
 
 class BuiltIn:
@@ -58,6 +65,9 @@ class BuiltIn:
 
     def reject(self, version: str, reason: str) -> None:
         """Hear of nothing: there is nothing to reject."""
+
+    def note_passed(self, version: str) -> None:
+        """Hear of nothing: it needs no proof."""
 
 
 class Store:
@@ -109,13 +119,18 @@ class Store:
                 log.warning("engine.version_damaged", version=entry.version, reason=str(error))
                 self._give_up(entry.version, f"damaged ({error})", bad=False)
                 continue
-            return Installed(version=entry.version, folder=folder)
+            return Installed(version=entry.version, folder=folder, passed=entry.passed)
         return None
 
     def reject(self, version: str, reason: str) -> None:
         """Go back to the version before, and don't take this one again by oneself."""
         log.error("engine.version_rejected", version=version, reason=reason)
         self._give_up(version, reason, bad=True)
+
+    def note_passed(self, version: str) -> None:
+        """Write down that this version has fetched something, so that no later start judges it again."""
+        with suppress(OSError):  # it is judged again, then
+            self.change(lambda ledger: ledger.with_passed(version))
 
     def _give_up(self, version: str, reason: str, *, bad: bool) -> None:
         with suppress(OSError):  # a data folder that can't be written: each process finds out for itself

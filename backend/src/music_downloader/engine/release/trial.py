@@ -49,6 +49,9 @@ class _Candidate:
         del version, reason
         self._rejected = True
 
+    def note_passed(self, version: str) -> None:
+        """Hear of nothing: what it fetches here is the trial's own."""
+
 
 async def attempt(tree: Path, version: str, *, folder: Path) -> None:
     """Try the yt-dlp in `tree`, with `folder` to work in; raises EngineUpdateError where it doesn't pass."""

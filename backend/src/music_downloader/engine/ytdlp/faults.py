@@ -49,6 +49,7 @@ _NOT_UNDERSTOOD: Final = Fault(
     code=ErrorCode.UNAVAILABLE,
     detail="The source's answer could not be made sense of; a newer yt-dlp may understand it.",
 )
+_TOO_DEEP: Final = Fault(code=ErrorCode.UNSUPPORTED_URL, detail="This page can't be read.")
 _EXPIRED: Final = Fault(
     code=ErrorCode.UNAVAILABLE, detail="The source refused the transfer (HTTP 403).", transient=True
 )
@@ -58,6 +59,7 @@ _BY_KIND: Final[tuple[tuple[tuple[type[BaseException], ...], Fault], ...]] = (
     ((UnsupportedError,), _UNSUPPORTED),
     ((UserNotLive,), _LIVE),
     ((MemoryError,), faults.TOO_MUCH_MEMORY),
+    ((RecursionError,), _TOO_DEEP),  # a page of a hundred thousand brackets
     ((ContentTooShortError, IncompleteRead), faults.BROKEN_OFF),
     ((UnicodeError,), _NOT_UNDERSTOOD),  # a host that is no name (IDNA)
 )
