@@ -1,10 +1,12 @@
 """The queue's names, and the one way to put a job into it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from procrastinate import App, PsycopgConnector
 from procrastinate.jobs import JobDeferrer
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 # Downloads may fill every slot for hours; upkeep has a queue of its own, so that it is never starved, and so
@@ -82,7 +84,10 @@ async def _configure(
     session: AsyncSession, name: str, *, queue: str, priority: int, delay: float = 0
 ) -> JobDeferrer:
     connection = await (await session.connection()).get_raw_connection()
-    schedule: dict[str, Any] = {"schedule_in": {"seconds": delay}} if delay > 0 else {}
+    schedule: dict[str, Any] = {}
+    if delay > 0:  # by the clock that decides when it is due
+        now = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+        schedule = {"schedule_at": now + timedelta(seconds=delay)}
     return _deferrer.configure_task(
         name, queue=queue, priority=priority, connection=connection.driver_connection, **schedule
     )

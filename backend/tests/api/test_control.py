@@ -1,8 +1,10 @@
 """Cancelling, retrying and deleting through the API: what is answered, and to whom."""
 
+import hashlib
+
 import httpx
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from tests import media
 from tests.api.filed import Sessions, add, file
 from tests.api.problems import assert_problem
@@ -170,3 +172,29 @@ async def test_what_to_delete_is_never_guessed(alice: httpx.AsyncClient, session
     done = await add(sessions, alice)
     assert_problem(await alice.delete(f"/api/downloads/{done}", params={"delete_file": "perhaps"}), 422)
     assert (await alice.get(f"/api/downloads/{done}")).status_code == 200
+
+
+async def test_an_albums_cover_goes_with_its_last_file_whichever_brought_it(
+    service: Service, sessions: Sessions, alice: httpx.AsyncClient
+) -> None:
+    picture = b"a picture"
+    numbers = []
+    for number in range(3):
+        path = f"Band/Album/{number}.mp3"
+        numbers.append(await file(service, sessions, alice, content=bytes([number]) * 9, path=path))
+    other = await file(service, sessions, alice, content=b"deeper", path="Band/Album/CD 2/0.mp3")
+    cover = service.library / "Band/Album/cover.jpg"
+    cover.write_bytes(picture)
+    async with sessions.begin() as session:
+        await session.execute(
+            update(Track)
+            .where(Track.path == "Band/Album/0.mp3")
+            .values(cover_sha256=hashlib.sha256(picture).hexdigest())
+        )
+    for number in numbers:  # the one that brought it first
+        assert cover.exists()
+        answer = await alice.delete(f"/api/downloads/{number}", params={"delete_file": True})
+        assert answer.status_code == 204
+    assert not cover.exists()
+    assert (service.library / "Band/Album/CD 2/0.mp3").exists()
+    assert (await alice.get(f"/api/downloads/{other}/file")).status_code == 200

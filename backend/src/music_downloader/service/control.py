@@ -25,6 +25,7 @@ from music_downloader.library.playlists import remove_playlist
 from music_downloader.library.presence import read_marker
 from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Track, User
 from music_downloader.service import audit, collection, history, host, recognition
+from music_downloader.service import library as library_rows
 from music_downloader.service.audit import Action, Origin
 from music_downloader.service.submission import count_unfinished, take_turn
 
@@ -226,9 +227,13 @@ async def _delete_files(session: AsyncSession, track_ids: Sequence[int], *, libr
     unused = [track for track in held if track.id not in used]
     gone = cast_to([track.id for track in unused], ARRAY(BigInteger))
     files = [(PurePosixPath(track.path), track.cover_sha256) for track in unused]
+    files.sort(key=lambda file: file[1] is not None)  # the last of a folder takes the cover along
     await session.execute(
         delete_from(Track).where(Track.id == any_(gone)).execution_options(synchronize_session=False)
     )
+    for path, cover_sha256 in files:
+        if cover_sha256 is not None:
+            await library_rows.leave_cover(session, folder=path.parent, cover_sha256=cover_sha256)
     await _unlink(unpublish_all, library, files)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 from sqlalchemy import Select, Text, bindparam, delete, exists, func, or_, select, text, update
@@ -294,3 +295,22 @@ async def cover_of(session: AsyncSession, *, user: User, download_id: int) -> Tr
     if first is None:
         raise NoFileError
     return first
+
+
+async def leave_cover(session: AsyncSession, *, folder: PurePosixPath, cover_sha256: str) -> None:
+    """Have another track of the folder remember its cover, which goes with the last one that does."""
+    if folder == PurePosixPath():
+        return
+    beside = select(Track.id).where(
+        func.starts_with(Track.path, f"{folder}/"),
+        func.strpos(func.substr(Track.path, len(f"{folder}/") + 1), "/") == 0,
+    )
+    if await session.scalar(beside.where(Track.cover_sha256 == cover_sha256).limit(1)) is not None:
+        return
+    heir = beside.where(Track.cover_sha256.is_(None)).order_by(Track.id).limit(1).scalar_subquery()
+    await session.execute(
+        update(Track)
+        .where(Track.id == heir)
+        .values(cover_sha256=cover_sha256)
+        .execution_options(synchronize_session=False)
+    )
