@@ -320,7 +320,7 @@ def parts(kind: str, whole: bytes) -> bytes:
     if kind == "stacked":
         return (b"ID3\x04\x00\x00\x00\x00\x00\x01\x00") * 100_000 + whole
     if kind == "m4a":
-        return whole + (big(8) + b"free") * 200_000
+        return whole + (big(8) + b"free") * 500_000
     first = whole[: 27 + whole[26] + sum(whole[27 : 27 + whole[26]])]
     foreign = b"OggS\x00\x00" + bytes(8) + b"ZZZZ" + bytes(8) + b"\x01\x00"
     return first + foreign * 200_000 + whole[len(first) :]

@@ -17,7 +17,7 @@ _AUDIO_MARKS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC")
 _LONGEST_MARK = max(map(len, _AUDIO_MARKS))
 _MOST_PAGES = 100_000
 _ATOM_HEADER, _LONG_ATOM_HEADER, _META_HEADER = 8, 16, 4  # bytes (ISO/IEC 14496-12, sections 4.2 and 8.11)
-_MOST_ATOMS = 100_000
+_MOST_ATOMS = 400_000  # twenty hours in fragments of two seconds have fewer
 # What mutagen looks into, and what it reads whole.
 _PARENTS = {b"moov", b"udta", b"trak", b"mdia", b"meta", b"ilst", b"stbl", b"minf", b"moof", b"traf"}
 _READ_WHOLE = {b"ilst", b"hdlr", b"mdhd", b"mvhd", b"stsd", b"chpl"}
