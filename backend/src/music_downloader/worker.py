@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from asyncio import Semaphore
 from contextlib import suppress
 
@@ -24,6 +25,7 @@ from music_downloader.task.watch import watch_claims
 
 log = structlog.stdlib.get_logger(__name__)
 
+_CLOCK_SECONDS = 10
 _HEARTBEAT_SECONDS = 5.0
 _POLL_SECONDS = 1.0  # scheduled retries are found by asking, new jobs by notification
 _QUIET_POLL_SECONDS = 2.0
@@ -122,6 +124,7 @@ async def _work(state: WorkerState) -> None:
                 watch_claims(state),
                 stopwatch.keep_noting(state),
                 _end_with(state.queue.lost),
+                _end_with_clock(state.queue.lost),
                 _stay_alive(app, state),
             )
         ]
@@ -156,6 +159,24 @@ async def _end_with(lost: asyncio.Event) -> None:
     """End the round as soon as the queue is lost; attempts go on, and the next round takes them up."""
     await lost.wait()
     raise _StoppedError("the queue's connection is gone")
+
+
+async def _end_with_clock(lost: asyncio.Event) -> None:
+    """End the round where the clock is set back: periodic jobs would wait until it is as late again."""
+    before = ahead()
+    while True:
+        await asyncio.sleep(_CLOCK_SECONDS)
+        now = ahead()
+        if now < before - _CLOCK_SECONDS:
+            log.warning("worker.clock_set_back", seconds=round(before - now))
+            lost.set()
+            raise _StoppedError("the clock was set back")
+        before = now
+
+
+def ahead() -> float:
+    """Return by how many seconds the clock is ahead of the time since the machine was started."""
+    return time.time() - time.monotonic()
 
 
 async def _consume(app: App, state: WorkerState, *, name: str, concurrency: int, poll: float) -> None:

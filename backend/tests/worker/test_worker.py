@@ -14,9 +14,10 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests import media
 from tests.conftest import Serve, Service
-from tests.following import ended, submit, until
+from tests.following import ended, submit, until, until_true
 from tests.source import Source
 
+from music_downloader import worker
 from music_downloader.config.audio import AudioFormat
 from music_downloader.config.settings import Settings
 from music_downloader.errors import DownloadFailedError, ErrorCode
@@ -333,6 +334,31 @@ async def test_a_worker_survives_the_loss_of_its_connections(
             if (await alice.get("/auth/me")).status_code == 200:
                 break
     assert (await ended(alice, await submit(alice, source.file("/last.mp3", made))))["status"] == "completed"
+
+
+async def test_a_clock_that_is_set_back_begins_a_new_round(
+    serve: Serve, source: Source, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_CLOCK_SECONDS", 0.1)
+    service = await serve(embedded_worker=True)
+    alice = await service.sign_in()
+    slow = await submit(alice, source.dripping("/slow.mp3", media.make("mp3"), piece=4000, interval=0.2))
+    await until(alice, slow, lambda d: d["status"] == "in-progress")
+
+    async def beating() -> set[int]:
+        async with sessions() as session:
+            return set(await session.scalars(text("SELECT id FROM procrastinate_workers")))
+
+    first, real = await beating(), worker.ahead
+
+    async def is_new() -> bool:
+        return bool(now := await beating()) and not now & first
+
+    monkeypatch.setattr(worker, "ahead", lambda: real() - 7200)
+    await until_true(is_new, within=20)
+    url = source.file("/next.mp3", media.make("mp3", title="Next"))
+    assert (await ended(alice, await submit(alice, url)))["status"] == "completed"
+    assert (await alice.get(f"/api/downloads/{slow}")).json()["attempts"] == 1  # it has gone on
 
 
 async def test_fetches_are_bounded_and_encodes_have_slots_of_their_own(serve: Serve, source: Source) -> None:
