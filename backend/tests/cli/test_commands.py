@@ -199,6 +199,7 @@ def test_doctor_tells_of_tables_of_another_version(run: Run, empty_database_url:
     assert "nas-music migrate" in ran.stdout
 
 
+@pytest.mark.timeout(300)  # it leaves the processors to others, such as tests
 def test_verify_reads_each_file_and_says_what_differs_and_adopt_takes_another_folder(
     run: Run, rows: Callable[[str], list[tuple[Any, ...]]], tmp_path: Path
 ) -> None:
@@ -211,7 +212,7 @@ def test_verify_reads_each_file_and_says_what_differs_and_adopt_takes_another_fo
         " SELECT name, encode(sha256('music'), 'hex'), 5, 'mp3', '{}'"
         " FROM unnest(ARRAY['same', 'larger', 'rotten', 'gone']) name RETURNING id"
     )
-    ran = run("verify", cold=True)
+    ran = run("verify", cold=True, within=200)
     assert ran.returncode == 1, ran.stderr
     words = [line.split()[:2] for line in ran.stdout.splitlines()[:-1]]
     assert words == [["changed", "larger:"], ["changed", "rotten:"], ["missing", "gone:"]]
