@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,28 +70,6 @@ async def examine(
 
     Whoever asks meanwhile gets the same answer: nobody has to log in for it, and it isn't cheap.
     """
-    running = _examining.get(sessionmaker)
-    if running is None or running.done():
-        running = _examining[sessionmaker] = asyncio.ensure_future(
-            _examined(
-                sessionmaker,
-                library=library,
-                min_free_space=min_free_space,
-                data_directory=data_directory,
-                engine_updates=engine_updates,
-            )
-        )
-    return await asyncio.shield(running)
-
-
-async def _examined(
-    sessionmaker: async_sessionmaker[AsyncSession],
-    *,
-    library: Path,
-    min_free_space: int,
-    data_directory: Path,
-    engine_updates: str,
-) -> dict[str, Check]:
     checks: dict[str, Callable[[], Awaitable[Check]]] = {
         "database": lambda: _database(sessionmaker),
         "queue": lambda: _queue(sessionmaker),
@@ -99,6 +77,13 @@ async def _examined(
         "ffmpeg": lambda: asyncio.to_thread(_ffmpeg),
         "yt_dlp": lambda: asyncio.to_thread(yt_dlp, data_directory, engine_updates),
     }
+    running = _examining.get(sessionmaker)
+    if running is None or running.done():
+        running = _examining[sessionmaker] = asyncio.ensure_future(_at_once(checks))
+    return await asyncio.shield(running)
+
+
+async def _at_once(checks: Mapping[str, Callable[[], Awaitable[Check]]]) -> dict[str, Check]:
     results = await asyncio.gather(*(_bounded(name, check) for name, check in checks.items()))
     return dict(zip(checks, results, strict=True))
 
