@@ -338,7 +338,9 @@ def test_parts_without_number_are_not_read(copy_of: CopyOf, kind: str) -> None:
 def test_what_is_looked_at_first_lets_all_else_pass(copy_of: CopyOf, tmp_path: Path) -> None:
     for kind in ("mp3", "m4a", "flac", "opus", "ogg", "webm", "wav", "aiff", "aac"):
         check(copy_of(kind, kind))
-    for content in (b"", b"fLaC", b"OggS", b"\0\0\0\x18ftyp", b"ID3\x04\x00\x00\x00\x00\x00\x00"):
+    far = big(16) + b"ftypM4A " + big(0) + big(1) + b"moov" + b"\xff" * 8 + big(1) + b"free" + b"\xfe" * 8
+    starts = (b"fLaC", b"OggS", b"\0\0\0\x18ftyp", b"ID3\x04\x00\x00\x00\x00\x00\x00")
+    for content in (b"", far, *starts):
         (tmp_path / "odd").write_bytes(content)
         check(tmp_path / "odd")
 

@@ -16,7 +16,7 @@ from music_downloader.engine.spawner import Spawner
 from music_downloader.engine.watch import while_there_is_room
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
-# A twentieth of a busy processor is enough to be done in time, and whoever looks at the page comes first.
+# A thirtieth of a busy processor is enough to be done in time, and whoever looks at the page comes first.
 _NICE: Final = 15
 _RELATIVE_TOLERANCE: Final = 0.05
 _TOLERANCE: Final = 2.0

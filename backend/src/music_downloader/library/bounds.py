@@ -56,21 +56,23 @@ def _mp4_parts(file: BinaryIO) -> int:
 
     More atoms than any music has are too much by themselves: each becomes an object. A broken one ends it.
     """
-    ends = [file.seek(0, os.SEEK_END)]
-    size = position = 0
+    end = file.seek(0, os.SEEK_END)
+    ends, size, position = [end], 0, 0
     for _ in range(_MOST_ATOMS):
         while ends and position >= ends[-1]:
             ends.pop()
+        if not ends or position >= end:  # a length may be any number of 64 bits
+            return size
         file.seek(position)
         head = file.read(_LONG_ATOM_HEADER)
-        if not ends or len(head) < _ATOM_HEADER:
+        if len(head) < _ATOM_HEADER:
             return size
         length, name = struct.unpack_from(">I4s", head)
         header = _ATOM_HEADER
         if length == 1 and len(head) == _LONG_ATOM_HEADER:
             length, header = struct.unpack_from(">Q", head, _ATOM_HEADER)[0], _LONG_ATOM_HEADER
         elif length == 0:
-            length = ends[0] - position
+            length = end - position
         if length < header:
             return size
         if name in _READ_WHOLE:
