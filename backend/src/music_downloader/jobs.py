@@ -33,8 +33,10 @@ MEASURE_AFTER_SECONDS = 30.0
 # A worker writes its heartbeat every few seconds; one that has been silent this long is taken for dead.
 SILENT_AFTER_SECONDS = 15
 
-# A person who asks for one track needn't wait until somebody's thousand are through.
+# A person who asks for one track needn't wait until somebody's thousand are through, and what was cut short
+# doesn't go behind those that came after it.
 _SUBMITTED, _OF_A_LIST = 10, 0
+_CUT_SHORT = 1
 
 # Never opened: a job rides on the connection of the transaction that it belongs to.
 _deferrer = App(connector=PsycopgConnector())
@@ -59,14 +61,19 @@ async def enqueue(
 
 
 async def enqueue_download(
-    session: AsyncSession, download_id: int, *, of_a_list: bool = False, delay: float = 0
+    session: AsyncSession,
+    download_id: int,
+    *,
+    of_a_list: bool = False,
+    cut_short: bool = False,
+    delay: float = 0,
 ) -> None:
-    """Add a job that runs one attempt at a download."""
+    """Add a job that runs one attempt at a download, at once if it was `cut_short` when it had its turn."""
     await enqueue(
         session,
         RUN_DOWNLOAD,
         queue=DOWNLOADS,
-        priority=_OF_A_LIST if of_a_list else _SUBMITTED,
+        priority=(_OF_A_LIST if of_a_list else _SUBMITTED) + (_CUT_SHORT if cut_short else 0),
         delay=delay,
         arguments={"download_id": download_id},
     )

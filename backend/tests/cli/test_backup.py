@@ -78,7 +78,7 @@ async def test_a_live_service_is_backed_up_and_goes_on_from_there(
     async def write() -> None:
         while not stop.is_set():
             await submit(alice, f"{tone}?{secrets.token_hex(4)}")
-            await asyncio.sleep(0.1)  # a pace that a worker can make good later
+            await asyncio.sleep(0.3)  # a pace that a worker can make good later
 
     writing = asyncio.create_task(write())
     made = await asyncio.to_thread(nas_music, "backup", "kept.zip", folder=tmp_path, DATABASE_URL=url)
@@ -371,7 +371,7 @@ def test_a_backup_that_is_broken_off_leaves_nothing_and_one_goes_into_a_pipe(
             env=environment(DATABASE_URL=database_url),
             stderr=subprocess.PIPE,
         )
-        eventually(lambda: list(tmp_path.glob(".kept.zip-*")), within=30, what="it has begun")
+        eventually(lambda: list(tmp_path.glob(".kept.zip-*")), within=90, what="it has begun")
         waiting.terminate()
         assert (waiting.communicate(timeout=30)[1], waiting.returncode) == (b"", 130)
         assert list(tmp_path.glob("*.zip*")) == [kept]

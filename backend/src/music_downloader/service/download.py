@@ -93,7 +93,7 @@ async def lose(session: AsyncSession, claimed: Claim) -> DownloadStatus | None:
     lost = claimed.lost + 1
     if lost < MAX_LOST:
         died = DownloadFailedError(ErrorCode.INTERNAL, "The worker died while it was at this download.")
-        return await _postpone(session, claimed, died, delay=0, attempts_lost=lost)
+        return await _postpone(session, claimed, died, delay=0, cut_short=True, attempts_lost=lost)
     sentence = (
         f"The worker died {lost} times while it was at this download, so it isn't tried again by itself. "
         "See whether the machine runs out of memory, and what the worker's log says; then retry it."
@@ -114,7 +114,7 @@ async def hand_back(
         return False
     await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
     if not held:
-        await _enqueue(session, claimed, delay=delay)
+        await _enqueue(session, claimed, cut_short=True, delay=delay)
     return True
 
 
@@ -129,12 +129,18 @@ def backoff(attempt: int, *, base: float, asked: float | None, jitter: float) ->
 
 
 async def _postpone(
-    session: AsyncSession, claimed: Claim, error: DownloadFailedError, *, delay: float, **values: object
+    session: AsyncSession,
+    claimed: Claim,
+    error: DownloadFailedError,
+    *,
+    delay: float,
+    cut_short: bool = False,
+    **values: object,
 ) -> DownloadStatus | None:
     if not await _end(session, claimed, PENDING, progress=None, **_said(error), **values):
         return None
     await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
-    await _enqueue(session, claimed, delay=delay)
+    await _enqueue(session, claimed, cut_short=cut_short, delay=delay)
     facts = {**_facts(claimed, error), "delay": round(delay, 1)}
     await record(session, claimed, Action.POSTPONE, Outcome.FAILURE, facts)
     return PENDING
@@ -171,5 +177,10 @@ async def _end(session: AsyncSession, claimed: Claim, to: DownloadStatus, **valu
     return True
 
 
-async def _enqueue(session: AsyncSession, claimed: Claim, *, delay: float = 0) -> None:
-    await enqueue_download(session, claimed.download_id, of_a_list=claimed.parent_id is not None, delay=delay)
+async def _enqueue(
+    session: AsyncSession, claimed: Claim, *, cut_short: bool = False, delay: float = 0
+) -> None:
+    of_a_list = claimed.parent_id is not None
+    await enqueue_download(
+        session, claimed.download_id, of_a_list=of_a_list, cut_short=cut_short, delay=delay
+    )
