@@ -9,8 +9,11 @@ import pytest
 
 ENDED = {"completed", "failed", "cancelled"}
 
+# A wait that only has to end waits this many seconds at most: enough on a machine that is busy with others.
+PATIENCE = 90.0
 
-async def ended(client: httpx.AsyncClient, download_id: int, *, within: float = 30) -> dict[str, Any]:
+
+async def ended(client: httpx.AsyncClient, download_id: int, *, within: float = PATIENCE) -> dict[str, Any]:
     """Follow a download to its end."""
     return await until(client, download_id, lambda download: download["status"] in ENDED, within=within)
 
@@ -20,7 +23,7 @@ async def until(
     download_id: int,
     condition: Callable[[dict[str, Any]], bool],
     *,
-    within: float = 30,
+    within: float = PATIENCE,
 ) -> dict[str, Any]:
     """Look at a download until the condition holds."""
     download: dict[str, Any] = {}
@@ -43,7 +46,7 @@ async def submit(client: httpx.AsyncClient, url: str, **more: str) -> int:
     return int(answer.json()["id"])
 
 
-async def until_true(condition: Callable[[], Awaitable[bool]], *, within: float = 10) -> None:
+async def until_true(condition: Callable[[], Awaitable[bool]], *, within: float = PATIENCE) -> None:
     """Ask until the condition holds."""
     try:
         async with asyncio.timeout(within):

@@ -35,5 +35,5 @@ class Slow:
         yield self._body[half:]
 
 
-async def happens(event: threading.Event, *, within: float = 20) -> None:
+async def happens(event: threading.Event, *, within: float = 90) -> None:
     assert await asyncio.to_thread(event.wait, within)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from tests.following import PATIENCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,11 @@ class Stream:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
 
-    async def next(self, *, within: float = 5) -> Event:
+    async def next(self, *, within: float = PATIENCE) -> Event:
         async with asyncio.timeout(within):
             return await self._events.get()
 
-    async def until(self, download_id: int, *, within: float = 5, **facts: Any) -> Event:
+    async def until(self, download_id: int, *, within: float = PATIENCE, **facts: Any) -> Event:
         """Skip to the event that tells this of a download."""
         async with asyncio.timeout(within):
             while True:
@@ -52,7 +53,7 @@ class Stream:
             events.append(self._events.get_nowait())
         return events
 
-    async def end(self, *, within: float = 5) -> None:
+    async def end(self, *, within: float = PATIENCE) -> None:
         async with asyncio.timeout(within):
             await self.ended.wait()
 
@@ -86,7 +87,7 @@ async def listening(client: httpx.AsyncClient) -> AsyncIterator[Stream]:
         stream = Stream(answer=answer)
         reading = asyncio.create_task(stream.read())
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while stream.retry is None:  # noqa: ASYNC110 - the first words, which nobody waits for otherwise
                     await asyncio.sleep(0.01)
             yield stream

@@ -30,11 +30,11 @@ async def assert_away(service: Service, alice: httpx.AsyncClient | None = None) 
 
     async def refused(answering: Any) -> None:
         begun = time.monotonic()
-        async with asyncio.timeout(12):
+        async with asyncio.timeout(20):
             answer = await answering
         assert_problem(answer, 503)
         assert int(answer.headers["retry-after"]) > 0
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 9
 
     caller = alice or service.http
     live = await service.http.get("/health/live")
@@ -43,7 +43,7 @@ async def assert_away(service: Service, alice: httpx.AsyncClient | None = None) 
     if alice:
         calls.append(caller.get("/api/downloads"))
     await asyncio.gather(*map(refused, calls))
-    async with asyncio.timeout(12):
+    async with asyncio.timeout(20):
         answer = await service.http.get("/health")
     assert answer.status_code == 503
     unwell = {name for name, check in answer.json()["checks"].items() if check["status"] == "unhealthy"}
@@ -52,7 +52,7 @@ async def assert_away(service: Service, alice: httpx.AsyncClient | None = None) 
 
 async def until_back(service: Service) -> None:
     """Wait until the service has its database again."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while (await service.http.post("/auth/login", json=LOGIN)).status_code == 503:  # noqa: ASYNC110 - no event comes over HTTP
             await asyncio.sleep(0.1)
 
@@ -109,7 +109,7 @@ async def test_lists_are_503_in_time_however_many_connections_are_silent(door: D
         begun = time.monotonic()
         with pytest.raises(psycopg.OperationalError):
             await reading.rows(one)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 9
     finally:
         await reading.close()
 
@@ -138,7 +138,7 @@ async def test_who_follows_downloads_meanwhile_is_told_to_ask_anew_when_it_is_ba
             await door.close()
         await asyncio.sleep(1)
         await door.open()
-        assert (await stream.next(within=15)).name == "reset"
+        assert (await stream.next(within=60)).name == "reset"
         await until_back(service)
         download_id = await submit(alice, "https://music.example/song.mp3")
         assert (await stream.until(download_id)).data["status"] == "pending"

@@ -58,7 +58,7 @@ async def test_a_download_is_told_from_its_submission_to_its_end(working: Servic
     url = source.file("/song.mp3", media.make("mp3", title="A Song", artist="Somebody"))
     async with listening(alice) as stream:
         download_id = await submit(alice, url)
-        told = await stream.until(download_id, within=30, status="completed")
+        told = await stream.until(download_id, within=90, status="completed")
         assert told.name == "download"
         assert told.data == (await alice.get(f"/api/downloads/{download_id}")).json()
 
@@ -228,11 +228,11 @@ async def test_a_slow_reader_holds_nobody_up_and_is_told_to_start_anew(
             )
         ids = set()
         while len(ids) < many:
-            ids.add((await stream.next(within=20)).data["id"])
+            ids.add((await stream.next(within=90)).data["id"])
         begun = asyncio.get_running_loop().time()
         download_id = await submit(alice, SONG)
         assert (await stream.until(download_id)).at - begun < 1
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             got = await slow.read(-1)
         assert b"event: reset\ndata: {}\n\n" in got[-200:]
         assert got.count(b"event: download") < many
@@ -264,7 +264,7 @@ async def test_logging_out_ends_this_sessions_stream_at_once_and_no_other(
     again = await service.log_in("alice")
     async with listening(alice) as ending, listening(again) as staying:
         await alice.post("/auth/logout")
-        await ending.end(within=2)
+        await ending.end(within=10)
         download_id = await submit(again, SONG)
         assert (await staying.next()).data["id"] == download_id
         assert not staying.ended.is_set()
@@ -279,7 +279,7 @@ async def test_logging_out_in_another_process_ends_it_too(
     async with listening(alice) as stream:
         authorization = alice.headers["authorization"]
         await other.http.post("/auth/logout", headers={"Authorization": authorization})
-        await stream.end(within=2)
+        await stream.end(within=10)
     assert service.http
 
 
@@ -288,8 +288,8 @@ async def test_a_new_password_ends_every_stream(service: Service, alice: httpx.A
     async with listening(alice) as one, listening(again) as other:
         words = {"current_password": "correct horse battery", "new_password": "another horse entirely"}
         assert (await alice.post("/auth/password", json=words)).status_code == 204
-        await one.end(within=2)
-        await other.end(within=2)
+        await one.end(within=10)
+        await other.end(within=10)
 
 
 async def test_a_deactivated_account_hears_nothing_after_the_next_comment(
@@ -299,7 +299,7 @@ async def test_a_deactivated_account_hears_nothing_after_the_next_comment(
     async with listening(alice) as stream:
         async with sessions.begin() as session:
             await session.execute(text("UPDATE users SET is_active = false"))
-        await stream.end(within=2)
+        await stream.end(within=10)
 
 
 async def test_a_stream_ends_with_its_token(service: Service, alice: httpx.AsyncClient) -> None:
@@ -308,7 +308,7 @@ async def test_a_stream_ends_with_its_token(service: Service, alice: httpx.Async
     )
     client = await service.client(Authorization=f"Bearer {short}")
     async with listening(client) as stream:
-        await stream.end(within=4)
+        await stream.end(within=10)
 
 
 async def test_a_comment_keeps_a_silent_stream_open(
@@ -340,7 +340,7 @@ async def test_ten_streams_a_person_and_each_that_ends_makes_room(
             assert refused.headers["retry-after"]
             async with listening(bob):
                 pass
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await _status_of_a_stream(alice)) != 200:  # noqa: ASYNC110 - the service has to notice first
                 await asyncio.sleep(0.05)
 
@@ -406,7 +406,7 @@ async def test_an_open_stream_does_not_hold_up_the_end_of_the_service(
         "LOG_LEVEL": "info",
     }
     with Started(tmp_path, *arguments, program=program, **settings) as service:
-        await asyncio.to_thread(eventually, lambda: bool(service.address), within=30)
+        await asyncio.to_thread(eventually, lambda: bool(service.address), within=90)
         with await asyncio.to_thread(log_in, service.address) as client:
             token_header = client.headers["authorization"]
         async with (
@@ -415,9 +415,9 @@ async def test_an_open_stream_does_not_hold_up_the_end_of_the_service(
         ):
             begun = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
-            await stream.end(within=3)
-            await asyncio.to_thread(service.process.wait, 5)
-            assert time.monotonic() - begun < 4
+            await stream.end(within=10)
+            await asyncio.to_thread(service.process.wait, 20)
+            assert time.monotonic() - begun < 10
 
 
 async def test_at_a_stop_streams_end_and_no_new_one_begins(
@@ -434,6 +434,6 @@ async def test_at_a_stop_streams_end_and_no_new_one_begins(
     stream: Stream
     async with listening(alice) as stream:
         feeds[0].close()
-        await stream.end(within=1)
+        await stream.end(within=10)
     assert_problem(await alice.get("/api/events"), 503)
     assert (await service.http.get("/health/live")).status_code == 200

@@ -287,7 +287,7 @@ async def test_no_link_leads_out_of_the_library(
         download_id = await file(service, sessions, alice, content=CONTENT, path=path)
         (service.library / path).unlink()
         attack(service.library / path)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             for what in ("file", "cover"):
                 answer = await alice.get(f"/api/downloads/{download_id}/{what}")
                 assert b"hunter2" not in answer.content, attack
@@ -321,7 +321,7 @@ def _open_in(library: Path) -> list[str]:
 
 
 async def _until_closed(library: Path) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while _open_in(library):  # noqa: ASYNC110 - the kernel tells nobody
             await asyncio.sleep(0.02)
 
@@ -391,7 +391,7 @@ async def test_a_library_that_hangs_is_503_in_time_and_keeps_nobody_from_logging
     try:
         asking = [asyncio.create_task(alice.get(song)) for _ in range(20)]  # more than there are threads
         await asyncio.sleep(0.2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await service.log_in("alice")
         for answer in await asyncio.gather(*asking):
             assert "library doesn't answer" in assert_problem(answer, 503)["detail"]

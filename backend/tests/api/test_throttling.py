@@ -144,7 +144,7 @@ async def test_who_is_refused_costs_no_hash(serve: Serve, monkeypatch: pytest.Mo
     monkeypatch.setattr(account, "verify_password", verify)
     begun = time.monotonic()
     assert [await log_in(service.http, RIGHT) for _ in range(20)] == [429] * 20
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert checked == []
 
 

@@ -158,10 +158,10 @@ def test_nobody_waits_for_a_collector_that_is_away(monkeypatch: pytest.MonkeyPat
         begun = time.monotonic()
         for _ in range(3000):
             tracing.tracer.start_span("download").end()
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
         begun = time.monotonic()
         tracing.end()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 10
 
 
 def test_without_what_sends_traces_the_start_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

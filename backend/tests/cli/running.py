@@ -31,7 +31,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def nas_music(
-    *arguments: str | bytes, folder: Path, within: float = 60, cold: bool = False, **settings: str
+    *arguments: str | bytes, folder: Path, within: float = 90, cold: bool = False, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end in `folder`, with these settings and no others.
 
@@ -134,7 +134,7 @@ class Started:
         """Name what runs below it."""
         return sorted(_name(process) for process in self.family() if not is_gone(process))
 
-    def wait_until_healthy(self, *, within: float = 60) -> None:
+    def wait_until_healthy(self, *, within: float = 90) -> None:
         eventually(self._is_healthy, within=within, what="it is healthy")
         self.family()
 

@@ -236,7 +236,7 @@ def test_a_database_that_is_away_is_one_sentence_within_seconds(
 ) -> None:
     begun = time.monotonic()
     ran = run(*command, DATABASE_URL=request.getfixturevalue(away), NAS_MUSIC_PASSWORD=PASSWORD)
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 40
     assert_one_sentence(ran, about="The database can't be reached")
 
 

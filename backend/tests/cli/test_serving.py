@@ -76,10 +76,10 @@ def test_the_first_start_works_by_itself_and_ctrl_c_leaves_nothing_running(
         assert {"postgres", "template", "web"} == set(service.programs())
 
         with log_in(service.address) as alice:
-            filed = completed(alice, submit(alice, url), within=40)["file_path"]
+            filed = completed(alice, submit(alice, url), within=90)["file_path"]
         assert (tmp_path / "downloads" / filed).stat().st_size > 0
 
-        assert service.interrupt(within=10) == 0
+        assert service.interrupt(within=20) == 0
         assert "Traceback" not in service.output
     music = [path for path in tmp_path.rglob("*.mp3") if path.is_file()]
     assert music == [tmp_path / "downloads" / filed]
@@ -91,13 +91,13 @@ def test_the_first_start_works_by_itself_and_ctrl_c_leaves_nothing_running(
 def test_after_a_kill_nothing_is_left_and_the_next_start_knows_everybody(folder: Path) -> None:
     with Started(folder, *STANDALONE) as service:
         service.wait_until_healthy()
-        service.kill(within=5)
+        service.kill(within=20)
     with Started(folder, *STANDALONE) as service:
         service.wait_until_healthy()
         who = {name: ALICE[name] for name in ("username", "password")}
         answer = httpx.post(f"{service.address}/auth/login", json=who, timeout=30)
         assert answer.status_code == 200
-        assert service.interrupt(within=10) == 0
+        assert service.interrupt(within=20) == 0
 
 
 @pytest.mark.timeout(240)
@@ -109,19 +109,19 @@ def test_a_download_cut_off_by_a_kill_is_taken_up_again_and_completed(folder: Pa
         service.wait_until_healthy()
         with log_in(service.address) as alice:
             at = submit(alice, url)
-            eventually(lambda: source.hits("/song.mp3"), within=30, what="the source is asked for the song")
-        service.kill(within=5)
+            eventually(lambda: source.hits("/song.mp3"), within=90, what="the source is asked for the song")
+        service.kill(within=20)
     source.file("/song.mp3", song)
     with Started(folder, *STANDALONE, **settings) as service:
         service.wait_until_healthy()
         begun = time.monotonic()
         with log_in(service.address) as alice:
-            download = completed(alice, at, within=75)
+            download = completed(alice, at, within=90)
             taken = time.monotonic() - begun
         assert download["attempts"] == 2
         assert (folder / "downloads" / download["file_path"]).exists()
         assert taken < 60  # silent for 30 s, looked for every 15 s
-        service.interrupt(within=10)
+        service.interrupt(within=20)
 
 
 def test_a_parent_that_is_killed_takes_the_service_with_it(folder: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_parent_that_is_killed_takes_the_service_with_it(folder: Path) -> None
         family = parent.family()
         assert len(family) > 3
         parent.process.kill()
-        assert_gone(family, within=10)
+        assert_gone(family, within=20)
 
 
 def test_the_database_killed_under_it_comes_back_and_the_worker_works_on(
@@ -148,10 +148,10 @@ def test_the_database_killed_under_it_comes_back_and_the_worker_works_on(
             int((folder / ".data/postgres/pgdata/postmaster.pid").read_text().split()[0])
         )
         postmaster.kill()
-        eventually(lambda: is_gone(postmaster), within=5)
-        service.wait_until_healthy(within=30)
+        eventually(lambda: is_gone(postmaster), within=20)
+        service.wait_until_healthy(within=90)
         with log_in(service.address) as alice:
-            completed(alice, submit(alice, url), within=40)
+            completed(alice, submit(alice, url), within=90)
         assert service.process.poll() is None
 
 
@@ -185,7 +185,7 @@ def test_with_a_database_of_ones_own_no_postgres_is_started(database_url: str, t
         assert set(service.programs()) == {"template", "web"}
         assert not (tmp_path / ".data" / "postgres").exists()
         assert (tmp_path / ".data" / "secret.key").exists()
-        assert service.interrupt(within=10) == 0
+        assert service.interrupt(within=20) == 0
 
 
 def test_ctrl_c_hands_a_running_download_back_and_leaves_nothing_of_it(
@@ -197,8 +197,8 @@ def test_ctrl_c_hands_a_running_download_back_and_leaves_nothing_of_it(
         service.wait_until_healthy()
         with log_in(service.address) as alice:
             submit(alice, url)
-        eventually(lambda: source.hits("/song.mp3"), within=30, what="the source is asked for the song")
-        assert service.interrupt(within=10) == 0
+        eventually(lambda: source.hits("/song.mp3"), within=90, what="the source is asked for the song")
+        assert service.interrupt(within=20) == 0
         assert "Traceback" not in service.output
     with psycopg.connect(database_url) as connection:
         downloads = connection.execute("SELECT status, attempts FROM download_history").fetchall()
@@ -224,7 +224,7 @@ def test_uvicorn_serves_it_from_the_backend_folder(database_url: str, tmp_path: 
         with log_in(service.address) as alice:
             assert alice.get("/auth/me").json()["username"] == "alice"
             assert alice.get("/api/downloads").json()["total"] == 0
-        assert service.interrupt(within=10) in {0, -signal.SIGINT}
+        assert service.interrupt(within=20) in {0, -signal.SIGINT}
 
 
 def test_the_models_exist_once_under_both_of_their_names() -> None:

@@ -76,19 +76,19 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_can_and_hands_back_the_rest
         "LOG_LEVEL": "info",
     }
     with Started(tmp_path / "web", "serve", "--standalone", **settings) as web:
-        eventually(lambda: web.address, within=60, what="the web is there")
+        eventually(lambda: web.address, within=90, what="the web is there")
         with Started(tmp_path / "worker", "worker", **settings) as worker, log_in(web.address) as alice:
             a, b, c = (_submit(alice, url) for url in (nearly, endless, waiting))
-            eventually(lambda: source.hits("/nearly.mp3"), within=60)
-            eventually(lambda: source.hits("/endless.mp3"), within=60)
+            eventually(lambda: source.hits("/nearly.mp3"), within=90)
+            eventually(lambda: source.hits("/endless.mp3"), within=90)
             family = worker.family()
             begun = time.monotonic()
             worker.process.send_signal(signal.SIGTERM)
             time.sleep(1)
             go_on.set()
-            assert worker.process.wait(20) == 0
+            assert worker.process.wait(60) == 0
             assert time.monotonic() - begun > 3
-            assert_gone(family, within=5)
+            assert_gone(family, within=20)
             assert _rows(database_url) == {a: ("completed", 1), b: ("pending", 0), c: ("pending", 0)}
             assert source.hits("/waiting.mp3") == 0
             assert "Traceback" not in worker.output
@@ -96,19 +96,19 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_can_and_hands_back_the_rest
         before = len(source.requests)
         end.set()
         with Started(tmp_path / "next", "worker", **settings) as worker, log_in(web.address) as alice:
-            eventually(lambda: set(_rows(database_url).values()) == {("completed", 1)}, within=60)
+            eventually(lambda: set(_rows(database_url).values()) == {("completed", 1)}, within=90)
             asked = [r.headers.get("range") for r in source.requests[before:] if r.path == "/endless.mp3"]
             assert (asked[-1] or "bytes=0-") != "bytes=0-", "what was fetched before was fetched again"
 
             end.clear()
             _submit(alice, _halting(source, "/another.mp3", made[1])[0])
-            eventually(lambda: source.hits("/another.mp3"), within=30)
+            eventually(lambda: source.hits("/another.mp3"), within=90)
             family = worker.family()
             for _ in range(2):
                 worker.process.send_signal(signal.SIGTERM)
                 time.sleep(0.8)
-            assert worker.process.wait(3) == 128 + signal.SIGTERM
-            assert_gone(family, within=5)
+            assert worker.process.wait(10) == 128 + signal.SIGTERM
+            assert_gone(family, within=20)
 
         with httpx.stream("GET", f"{web.address}/api/events", headers=alice.headers, timeout=30) as events:
             lines = events.iter_lines()
@@ -117,5 +117,5 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_can_and_hands_back_the_rest
             web.process.send_signal(signal.SIGTERM)
             for _ in lines:
                 pass
-            assert time.monotonic() - begun < 3
-        assert web.process.wait(10) == 0
+            assert time.monotonic() - begun < 10
+        assert web.process.wait(30) == 0

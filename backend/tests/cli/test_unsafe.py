@@ -86,7 +86,7 @@ def test_no_secret_is_written_out_however_much_is_logged(tmp_path: Path) -> None
             assert alice.get("/api/downloads").status_code == 200
             assert alice.post("/auth/logout").status_code == 200
             assert alice.get("/auth/me").status_code == 401
-        eventually(lambda: "download" in service.output, within=20, what="something is logged")
+        eventually(lambda: "download" in service.output, within=90, what="something is logged")
         said = service.output
         key = (tmp_path / ".data" / "secret.key").read_text().strip()
     logged = "\n".join(line for line in said.splitlines() if line.startswith("{"))  # no greeting
@@ -113,7 +113,7 @@ def test_uvicorns_own_trust_in_this_machine_is_undone(database_url: str, tmp_pat
         "EMBEDDED_WORKER": "false",
     }
     with Started(tmp_path, *arguments, program=BIN / "uvicorn", **settings) as service:
-        eventually(lambda: service.address, within=60, what="it is running")
+        eventually(lambda: service.address, within=90, what="it is running")
         forged = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
         who = {"username": "nobody", "password": "wrong horse"}
         answer = httpx.post(f"{service.address}/auth/login", json=who, headers=forged, timeout=30)
@@ -130,7 +130,7 @@ def test_the_server_itself_holds_slow_and_odd_requests_to_its_limits(
 ) -> None:
     settings = {"DATA_DIRECTORY": "data", "OUTPUT_DIRECTORY": "music", "EMBEDDED_WORKER": "false"}
     with Started(tmp_path, "serve", DATABASE_URL=database_url, LOG_LEVEL="info", **settings) as service:
-        eventually(lambda: service.address, within=60, what="it is running")
+        eventually(lambda: service.address, within=90, what="it is running")
         url = httpx.URL(service.address)
         with socket.create_connection((url.host, url.port or 80), timeout=20) as odd:
             odd.sendall(b"no such thing\r\n\r\n")

@@ -280,7 +280,7 @@ def test_every_address_is_judged(address: IPv4Address | IPv6Address) -> None:
 
 
 def test_a_url_is_judged_in_well_under_a_millisecond() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(1000):
         PUBLIC.check_url("https://artist.bandcamp.com/track/a-song?x=1")
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5

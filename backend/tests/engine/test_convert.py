@@ -179,7 +179,7 @@ async def test_a_conversion_takes_what_others_leave_of_the_processors(engine: En
     path = stage(media.make("wav", seconds=300))
     converting = asyncio.create_task(engine.convert(path, wanted=AudioFormat.OPUS, deadline=30.0))
     template = psutil.Process(engine.template_pid)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not any(_encodes(child) and child.nice() == 15 for child in template.children()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     converting.cancel()

@@ -155,7 +155,7 @@ async def test_cookies_are_with_the_child_alone(engine: Engine, source: Source, 
     wanted = _order(order, source, silent, *(line(name=f"n{n}", value=marker * 20) for n in range(10)))
     work = asyncio.create_task(engine.fetch(wanted, on_progress=lambda _: None))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while not source.requests:  # noqa: ASYNC110 - another thread counts
                 await asyncio.sleep(0.02)
         assert engine.template_pid is not None

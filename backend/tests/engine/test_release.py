@@ -148,7 +148,7 @@ async def test_an_update_during_downloads_interrupts_none_and_serves_the_next_on
         assert Path(f"/proc/{before}").exists()
         running.cancel()
         await asyncio.wait({running})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while Path(f"/proc/{before}").exists():  # noqa: ASYNC110 - a process ends
                 await asyncio.sleep(0.05)
     said = health.yt_dlp(store.folder.parent, "stable").detail

@@ -18,7 +18,7 @@ from tests.source import Source
 
 Visit = Callable[..., Awaitable[Visitor]]
 _DATABASE = "page"
-expect.set_options(timeout=15_000)  # several tests at once share what processors there are
+expect.set_options(timeout=30_000)  # several tests at once share what processors there are
 _SETTINGS = {
     "LOG_LEVEL": "info",  # so that it says where it runs
     "SECRET_KEY": SECRET_KEY,

@@ -61,7 +61,7 @@ async def test_the_whole_way_from_registering_to_hearing_a_track_and_keeping_it(
     await expect(page.get_by_text("Nothing in the queue")).to_be_visible()
 
     await visitor.submit(url)
-    await expect(visitor.row("Morning Walk")).to_contain_text("The Way · One · MP3 · 0:09", timeout=30_000)
+    await expect(visitor.row("Morning Walk")).to_contain_text("The Way · One · MP3 · 0:09", timeout=60_000)
     await expect(page.get_by_label("Links to download")).to_have_value("")
 
     await visitor.button("Play Morning Walk").click()
@@ -111,12 +111,12 @@ async def test_a_collection_unfolds_and_plays_from_track_to_track_as_long_as_the
         sources.album_page("/list.html", [*songs, sources.status("/list3.mp3", 404)], title="A List")
     )
     await visitor.button("Show the tracks of A List").click()
-    await expect(visitor.row("Part 2")).to_be_visible(timeout=30_000)
-    await expect(visitor.row("1 of 3 tracks failed")).to_contain_text("2 of 3 tracks", timeout=30_000)
+    await expect(visitor.row("Part 2")).to_be_visible(timeout=60_000)
+    await expect(visitor.row("1 of 3 tracks failed")).to_contain_text("2 of 3 tracks", timeout=60_000)
     await visitor.button("Play A List").click()
     player = page.get_by_role("region", name="Player")
     await expect(player).to_contain_text("Part 1")
-    await expect(player).to_contain_text("Part 2", timeout=20_000)  # by itself
+    await expect(player).to_contain_text("Part 2", timeout=60_000)  # by itself
     await expect(player.get_by_role("button", name="Next track")).to_be_disabled()
     await page.evaluate("keys.seekto({seekTime: 0}); keys.previoustrack()")
     await expect(player).to_contain_text("Part 1")
@@ -143,11 +143,11 @@ async def test_what_failed_says_why_and_is_tried_again(visit: Visit, sources: So
     await visitor.open()
     await visitor.submit(url)
     row = visitor.row("later.mp3")
-    await expect(row).to_contain_text("There is nothing at this URL", timeout=30_000)
+    await expect(row).to_contain_text("There is nothing at this URL", timeout=60_000)
     await expect(row).to_contain_text("Open the link in a browser")
     sources.file("/later.mp3", media.make("mp3", title="Belated", artist="But There"))
     await row.get_by_role("button", name=re.compile("^Try .* again$")).click()
-    await expect(visitor.row("Belated")).to_contain_text("But There", timeout=30_000)
+    await expect(visitor.row("Belated")).to_contain_text("But There", timeout=60_000)
 
 
 async def test_what_runs_shows_its_progress_and_is_cancelled(visit: Visit, sources: Source) -> None:
@@ -157,7 +157,7 @@ async def test_what_runs_shows_its_progress_and_is_cancelled(visit: Visit, sourc
     await visitor.open()
     await visitor.submit(url)
     row = visitor.row("slow.flac")
-    await expect(row).to_contain_text(re.compile(r"Downloading · .* of .*/s"), timeout=30_000)
+    await expect(row).to_contain_text(re.compile(r"Downloading · .* of .*/s"), timeout=60_000)
     await expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile("[0-9]"))
     moving = "document.getAnimations().filter((each) => each.effect.getTiming().duration > 1).length"
     assert await visitor.page.evaluate(moving) == 0  # as whoever can't bear motion has asked
@@ -184,7 +184,7 @@ async def test_what_comes_from_a_source_is_text_and_never_markup(visit: Visit, s
     url = sources.file("/hostile.mp3", media.make("mp3", title=HOSTILE, artist="<script>alert(1)</script>"))
     await visitor.open()
     await visitor.submit(url)
-    await expect(visitor.page.get_by_text(HOSTILE)).to_be_visible(timeout=30_000)
+    await expect(visitor.page.get_by_text(HOSTILE)).to_be_visible(timeout=60_000)
     await expect(visitor.page.get_by_text("<script>alert(1)</script>")).to_be_visible()
     await visitor.page.get_by_role("button", name=re.compile("^Play ")).click()
     await expect(visitor.page.get_by_role("region", name="Player")).to_contain_text(HOSTILE)

@@ -48,7 +48,7 @@ async def test_no_page_has_a_grave_fault_for_people_who_cannot_see_or_use_a_mous
         await _go(outside, path)
         await expect(outside.button(ready)).to_be_visible()
         await look(outside)
-    await expect(visitor.row("axe-gone.mp3")).to_contain_text("Open the link", timeout=30_000)
+    await expect(visitor.row("axe-gone.mp3")).to_contain_text("Open the link", timeout=60_000)
     await visitor.button("Play For Everybody").first.click()
     for path in PAGES:
         await _go(visitor, path)
@@ -89,7 +89,7 @@ async def test_the_keyboard_leads_everywhere(visit: Visit, sources: Source) -> N
     await page.keyboard.type(sources.status("/typed.mp3", 404))
     await page.keyboard.press("Enter")
     row = visitor.row("typed.mp3")
-    await expect(row).to_contain_text("Open the link", timeout=30_000)
+    await expect(row).to_contain_text("Open the link", timeout=60_000)
     await row.get_by_role("button", name="More about").focus()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("menuitem", name="Details")).to_be_visible()
@@ -111,7 +111,7 @@ async def test_a_lost_connection_is_told_and_made_up_for(visit: Visit, sources: 
     await expect(page.get_by_text("Connection lost")).to_be_visible()
     call(visitor.address, visitor.token, "POST", "/api/download", url=url)
     await visitor.context.set_offline(False)
-    await expect(visitor.row("Through the Tunnel")).to_contain_text("Rail", timeout=30_000)
+    await expect(visitor.row("Through the Tunnel")).to_contain_text("Rail", timeout=60_000)
     await expect(page.get_by_text("Connection lost")).to_have_count(0)
 
 

@@ -85,7 +85,7 @@ def test_the_server_ends_with_an_owner_that_was_killed(start_owner: StartOwner) 
     with psycopg.connect(url) as connection:
         connection.execute("SELECT 1")  # and leaves its transaction open
         owner.kill()
-        eventually(lambda: all(map(is_gone, family)), within=5)
+        eventually(lambda: all(map(is_gone, family)), within=20)
         connection.close()
 
 

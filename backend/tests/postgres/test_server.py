@@ -117,7 +117,7 @@ async def test_one_that_cannot_be_started_again_at_once_is_started_later(
     monkeypatch.setattr(web, "_TRY_AGAIN_SECONDS", 0.05)
     psutil.Process(server.pid).kill()
     keeping = asyncio.create_task(web.keep_running(server))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while failed < 2 or server.pid is None or server.poll() is not None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     keeping.cancel()

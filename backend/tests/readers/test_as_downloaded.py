@@ -150,7 +150,7 @@ class _Shop:
 
 
 async def _completed(client: httpx.AsyncClient, number: int) -> list[dict[str, Any]]:
-    shown = await ended(client, number, within=60)
+    shown = await ended(client, number)
     assert shown["status"] == "completed", shown
     return await tracks(client, number)
 

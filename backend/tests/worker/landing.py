@@ -9,7 +9,7 @@ import httpx
 import mutagen
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from tests.following import ended, submit, until_true
+from tests.following import PATIENCE, ended, submit, until_true
 
 from music_downloader.jobs import DISCARD, FINISH, MEASURE, MEASURE_ALBUMS
 from music_downloader.library.folders import OWN_FOLDER
@@ -19,7 +19,7 @@ _AFTERWARDS = (MEASURE, MEASURE_ALBUMS, FINISH, DISCARD)
 
 
 async def land(
-    client: httpx.AsyncClient, url: str, *, within: float = 40, **more: str
+    client: httpx.AsyncClient, url: str, *, within: float = PATIENCE, **more: str
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Download a URL; what became of it, and of each of its tracks in the order of its list."""
     number = await submit(client, url, **more)
@@ -54,7 +54,7 @@ def gains(path: Path) -> dict[str, str]:
     return found
 
 
-async def quiet(sessions: Sessions, *, within: float = 30) -> None:
+async def quiet(sessions: Sessions, *, within: float = PATIENCE) -> None:
     """Wait until all is done that is done behind everybody's back."""
 
     async def is_done() -> bool:
@@ -68,7 +68,7 @@ async def quiet(sessions: Sessions, *, within: float = 30) -> None:
     await until_true(is_done, within=within)
 
 
-async def eventually(condition: Callable[[], bool], *, within: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], *, within: float = PATIENCE) -> None:
     """Look until the condition holds."""
 
     async def holds() -> bool:

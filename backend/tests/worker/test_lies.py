@@ -11,7 +11,7 @@ import httpx
 import mutagen
 from tests import media
 from tests.conftest import Serve, Service
-from tests.following import ended, submit
+from tests.following import PATIENCE, ended, submit
 from tests.source import FeedItem, Source
 from tests.worker.landing import eventually, files, land, tracks
 
@@ -73,7 +73,11 @@ def _lies() -> dict[str, tuple[Lie, set[str]]]:
 
 
 async def _failed(
-    client: httpx.AsyncClient, source: Source, lies: dict[str, tuple[Lie, set[str]]], *, within: float = 40
+    client: httpx.AsyncClient,
+    source: Source,
+    lies: dict[str, tuple[Lie, set[str]]],
+    *,
+    within: float = PATIENCE,
 ) -> dict[str, dict[str, Any]]:
     numbers = {
         name: await submit(client, lie(source, f"/{n}")) for n, (name, (lie, _)) in enumerate(lies.items())
@@ -284,7 +288,7 @@ async def test_a_feed_of_nasty_titles_becomes_files_with_safe_names(
         )
         for n, title in enumerate(NASTY)
     ]
-    _, of_it = await land(alice, source.feed("/feed.xml", list(items), title=NASTY[0]), within=60)
+    _, of_it = await land(alice, source.feed("/feed.xml", list(items), title=NASTY[0]))
     assert len(of_it) == len(NASTY)
     _assert_landed(service, of_it, list(NASTY))
     assert _outside(service, tmp_path) == []
@@ -300,7 +304,7 @@ async def test_pages_with_nasty_headings_become_folders_with_safe_names(
     pages = [source.album_page(f"/album/{n}", urls, title=title) for n, title in enumerate(HEADINGS)]
     numbers = [await submit(alice, url) for url in pages]
     for title, number in zip(HEADINGS, numbers, strict=True):
-        shown = await ended(alice, number, within=90)
+        shown = await ended(alice, number)
         assert (shown["status"], shown["items"]["completed"]) == ("completed", 2), (title, shown)
         of_it = await tracks(alice, number)
         assert len({one["album"] for one in of_it}) == 1, title

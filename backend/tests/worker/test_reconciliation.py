@@ -29,7 +29,7 @@ async def _reconcile(sessions: Sessions) -> None:
             jobs = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = :name")
             return await session.scalar(jobs, {"name": RECONCILE}) == 0
 
-    await until_true(is_done, within=20)
+    await until_true(is_done)
 
 
 async def _shown(alice: httpx.AsyncClient, number: int) -> tuple[str | None, int | None, int]:
@@ -117,7 +117,7 @@ async def test_the_empty_place_of_a_library_is_not_taken_for_it(
         one = (await alice.get(f"/api/downloads/{number}")).json()
         return one["status"] == "pending" and "isn't there" in (one["error_message"] or "")
 
-    await until_true(is_held, within=20)
+    await until_true(is_held)
     assert list(service.library.iterdir()) == []
     served = await alice.get("/api/downloads/1/file")
     assert served.status_code == 503
@@ -127,7 +127,7 @@ async def test_the_empty_place_of_a_library_is_not_taken_for_it(
     async def is_there() -> bool:
         return (await alice.get(f"/api/downloads/{number}")).json()["status"] == "completed"
 
-    await until_true(is_there, within=30)
+    await until_true(is_there)
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -222,7 +222,7 @@ async def test_each_track_of_a_collection_has_its_own_faults_and_attempts(
     codes = [code for _, code in FINAL.values()]
     urls = [good, later.url, source.status("/down.mp3", 503), *bad]
     number = await submit(alice, source.feed("/feed.xml", list(urls)))
-    shown = await ended(alice, number, within=60)
+    shown = await ended(alice, number)
     assert shown["items"] == {"total": len(urls), "completed": 2, "failed": 1 + len(bad)}
     assert (shown["status"], shown["error_code"]) == ("failed", "unavailable")
     of_it = await tracks(alice, number)

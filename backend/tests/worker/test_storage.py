@@ -120,7 +120,7 @@ async def _storage(alice: httpx.AsyncClient) -> tuple[int, str]:
 
 
 async def _completes(alice: httpx.AsyncClient, number: int) -> dict[str, Any]:
-    one = await ended(alice, number, within=60)
+    one = await ended(alice, number)
     assert (one["status"], one["attempts"], one["error_code"]) == ("completed", 1, None), one
     return one
 
