@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from tests import media
 from tests.conftest import Serve, Service
 from tests.door import Door
-from tests.following import submit, until
+from tests.following import submit, until, until_true
 from tests.slow import Slow, happens
 from tests.source import Source
 from tests.worker.landing import Sessions, eventually, files
@@ -105,6 +105,44 @@ async def test_a_database_that_is_killed_and_comes_back_costs_running_downloads_
             return jobs.fetchone() is None
 
     await eventually(no_job_is_left)
+
+
+async def test_a_worker_that_loses_no_more_than_its_queue_keeps_its_downloads(
+    serve: Serve, source: Source, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_EVERY_TEN_SECONDS", "* * * * * *")
+    service = await serve(embedded_worker=True)
+    alice = await service.sign_in()
+    slow = Slow(source, "/slow.mp3", media.make("mp3"))
+    number = await submit(alice, slow.url)
+    await happens(slow.begun)
+    asked = slow.requests
+
+    async def ask(query: str) -> list[int]:
+        async with sessions() as session:
+            return list(await session.scalars(text(query)))
+
+    async def are_two() -> bool:
+        return len(await ask("SELECT id FROM procrastinate_workers")) >= 2 * before
+
+    queue = (
+        "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nas-music queue'"
+    )
+    of_the_first = await ask(f"SELECT pid {queue}")
+    before = len(await ask("SELECT id FROM procrastinate_workers"))
+    other = asyncio.create_task(run_worker(service.settings))
+    try:
+        await until_true(are_two)
+        assert all(
+            await ask(f"SELECT pg_terminate_backend(pid)::int {queue} AND pid = ANY(ARRAY{of_the_first})")
+        )
+        await asyncio.sleep(6)  # the other one's rescue has looked by then, more than once
+        slow.go_on.set()
+        assert await _outcome(alice, number) == ("completed", 1)
+        assert slow.requests == asked
+    finally:
+        other.cancel()
+        await asyncio.wait({other})
 
 
 @pytest.mark.usefixtures("quick")

@@ -189,9 +189,9 @@ async def test_a_download_without_a_job_gets_one(service: Service, sessions: Ses
     pending, running = await submit(alice, SONG), await submit(alice, f"{SONG}?2")
     assert await _claim(sessions, running) is not None
     async with sessions.begin() as session:
-        assert await orphanage.find(session) == []
+        assert await orphanage.find(session) == {}
         await session.execute(text("DELETE FROM procrastinate_jobs"))
-        assert await orphanage.find(session) == [pending, running]
+        assert await orphanage.find(session) == {pending: False, running: True}
     for number in (pending, running):
         async with sessions.begin() as session:
             assert await orphanage.take_in(session, download_id=number) is DownloadStatus.PENDING
@@ -216,7 +216,7 @@ async def test_a_download_that_kills_three_workers_fails_until_somebody_retries_
         assert (shown["status"], shown["error_code"]) == ("failed", "internal")
         assert "3 times" in shown["error_message"]
         async with sessions() as session:
-            assert await orphanage.find(session) == []
+            assert await orphanage.find(session) == {}
             assert await session.scalar(text("SELECT count(*) FROM procrastinate_jobs")) == 0
         assert (await alice.post(f"/api/downloads/{number}/retry")).status_code == 202
     async with sessions() as session:

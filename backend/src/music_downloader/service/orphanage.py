@@ -13,7 +13,7 @@ from music_downloader.service.claim import Claim
 
 _MOST_AT_ONCE = 1000
 _ORPHANED = f"""
-    SELECT id FROM download_history
+    SELECT id, status = 'in-progress' AS is_running FROM download_history
     WHERE status IN ('pending', 'in-progress') AND (kind = 'track' OR listed_at IS NULL)
     AND NOT held AND {host.FORGOTTEN} AND NOT EXISTS (
         SELECT FROM procrastinate_jobs
@@ -25,10 +25,13 @@ _FIND = text(f"{_ORPHANED} ORDER BY id LIMIT :most")
 _IS_ONE = text(f"{_ORPHANED} AND id = :id")
 
 
-async def find(session: AsyncSession) -> list[int]:
-    """Return the ids of unfinished downloads without a job; a new one always has its job."""
-    found = await session.scalars(_FIND, {"task": RUN_DOWNLOAD, "most": _MOST_AT_ONCE})
-    return list(found)
+async def find(session: AsyncSession) -> dict[int, bool]:
+    """Return the unfinished downloads without a job, by id, and whether one is running by what its row says.
+
+    A new one always has its job.
+    """
+    found = await session.execute(_FIND, {"task": RUN_DOWNLOAD, "most": _MOST_AT_ONCE})
+    return {row.id: row.is_running for row in found}
 
 
 async def unfinished(session: AsyncSession, download_ids: Collection[int]) -> set[int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -45,6 +46,8 @@ _EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
 _STAGING_KEPT_SECONDS = 24 * 3600
 _LEFT_ALONE = timedelta(hours=1)
 _MOST_MEASURED = 100
+# A worker that has lost no more than its queue takes up again what it has running.
+_TAKEN_UP_WITHIN_SECONDS = 5.0
 _EVERY_TEN_SECONDS = "* * * * * */10"
 
 
@@ -107,17 +110,27 @@ async def rescue(context: JobContext, timestamp: int) -> None:
             await manager.retry_job(job)
     async with state.sessionmaker() as session:
         orphans = await orphanage.find(session)
-    for download_id in orphans:
+    dead = {job.task_kwargs.get("download_id") for job in stalled if job.worker_id is not None}
+    waited_for = {one for one, is_running in orphans.items() if is_running and one not in dead}
+    await _take_in(state, orphans.keys() - waited_for)
+    if waited_for:
+        await asyncio.sleep(_TAKEN_UP_WITHIN_SECONDS)
+        await _take_in(state, waited_for)
+    if await _is_there(state):
+        await _withdraw_unowned(state)
+        await _discard_staging(state)
+
+
+async def _take_in(state: WorkerState, orphans: Iterable[int]) -> None:
+    for download_id in sorted(orphans):
         try:
             async with state.sessionmaker.begin() as session:
                 status = await orphanage.take_in(session, download_id=download_id)
         except SQLAlchemyError as error:  # the others needn't wait for this one
             log.warning("download.not_rescued", download_id=download_id, error=type(error).__name__)
             continue
-        log.warning("download.rescued", download_id=download_id, status=status)
-    if await _is_there(state):
-        await _withdraw_unowned(state)
-        await _discard_staging(state)
+        if status is not None:
+            log.warning("download.rescued", download_id=download_id, status=status)
 
 
 async def _release_held(state: WorkerState) -> None:
