@@ -24,7 +24,7 @@ from music_downloader.library.filing import unpublish_all
 from music_downloader.library.playlists import remove_playlist
 from music_downloader.library.presence import read_marker
 from music_downloader.model import ACTIVE, Download, DownloadKind, DownloadStatus, Track, User
-from music_downloader.service import audit, collection, history, host, recognition
+from music_downloader.service import audit, collection, history, host, recognition, tracklist
 from music_downloader.service import library as library_rows
 from music_downloader.service.audit import Action, Origin
 from music_downloader.service.submission import count_unfinished, take_turn
@@ -143,7 +143,7 @@ async def delete(
     used = sorted({track_id for track_id in found if track_id is not None})
     playlist = download.playlist_path
     if download.parent_id is not None:
-        await collection.keep_gone(session, download)
+        await tracklist.keep_gone(session, download)
     await session.execute(
         delete_from(Download).where(Download.id == download.id).execution_options(synchronize_session=False)
     )

@@ -13,10 +13,10 @@ from music_downloader.engine.source import SourceInfo
 from music_downloader.errors import BusyListingError, DownloadFailedError, ErrorCode, LostClaimError
 from music_downloader.library.lists import ListSense, read_list
 from music_downloader.model import Download, Outcome
-from music_downloader.service import audit, claim, collection, host
+from music_downloader.service import audit, claim, collection, host, tracklist
 from music_downloader.service.audit import Action
 from music_downloader.service.claim import Claim
-from music_downloader.service.collection import NewTrack
+from music_downloader.service.tracklist import NewTrack
 from music_downloader.task.describe import source_facts
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import FetchPlace, WorkerState
@@ -63,12 +63,12 @@ class Expansion:
                 claimed = self._claimed
                 await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
                 if claimed.parent_id is None:
-                    await collection.begin(
+                    await tracklist.begin(
                         session, collection_id=row.id, facts=_facts(sense), listing=_listing(sense)
                     )
             fitting = self._fitting(row, entries)
             tracks = await self._tracks(session, row, whole, fitting, sense) if fitting else []
-            added = await collection.add_tracks(
+            added = await tracklist.add(
                 session,
                 collection=row,
                 audio_format=self._claimed.audio_format,
@@ -92,9 +92,9 @@ class Expansion:
         async def close(session: AsyncSession) -> None:
             row = await self._collection(session)
             if claimed.parent_id is None:
-                await collection.end_listing(session, collection_id=row.id, note=note)
+                await tracklist.end(session, collection_id=row.id, note=note)
             else:
-                await collection.replace(session, placeholder_id=claimed.download_id, note=note)
+                await tracklist.replace(session, placeholder_id=claimed.download_id, note=note)
             await audit.record(
                 session,
                 Action.EXPAND,
@@ -133,7 +133,7 @@ class Expansion:
     ) -> list[NewTrack]:
         shift = 0
         if self._claimed.parent_id is not None:
-            shift = await collection.next_position(session, collection_id=row.id) - entries[0].position
+            shift = await tracklist.next_position(session, collection_id=row.id) - entries[0].position
         return [self._track(entry, entry.position + shift, whole, sense) for entry in entries]
 
     def _track(self, entry: Entry, position: int, whole: SourceInfo, sense: ListSense) -> NewTrack:

@@ -13,7 +13,7 @@ from music_downloader.library.filing import longest_name, sha256_of
 from music_downloader.library.loudness import gain
 from music_downloader.library.names import relative_path
 from music_downloader.library.tags import TrackTags, write_tags
-from music_downloader.service import collection
+from music_downloader.service import tracklist
 from music_downloader.service.claim import Claim
 from music_downloader.service.download import Landed
 from music_downloader.task import owned
@@ -88,10 +88,10 @@ async def _settled(state: WorkerState, claimed: Claim, tags: TrackTags) -> Track
     collection_id = claimed.parent_id
 
     async def agree(session: AsyncSession) -> TrackTags:
-        known = album_of(await collection.album(session, collection_id=collection_id, key=key))
+        known = album_of(await tracklist.album(session, collection_id=collection_id, key=key))
         settled, first = settle(tags, known)
         if known is None and first is not None:
-            await collection.keep_album(
+            await tracklist.keep_album(
                 session,
                 collection_id=collection_id,
                 key=key,

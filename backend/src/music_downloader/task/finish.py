@@ -31,7 +31,7 @@ from music_downloader.library.playlists import PlaylistTrack, playlist_path, pla
 from music_downloader.library.staging import discard_staging
 from music_downloader.library.tags import retag
 from music_downloader.model import Track
-from music_downloader.service import collection, intent, library
+from music_downloader.service import collection, intent, library, tracklist
 from music_downloader.task.state import WorkerState
 from music_downloader.task.withdrawal import remove
 
@@ -101,7 +101,7 @@ async def finish_collection(context: JobContext, collection_id: int) -> None:
     """Write a playlist's file, and have the albums of a collection measured."""
     state = WorkerState.of(context)
     async with state.sessionmaker.begin() as session:
-        listing = await collection.listing(session, collection_id)
+        listing = await tracklist.kept(session, collection_id)
         if state.settings.replaygain:
             arguments = {"collection_id": collection_id}
             await enqueue(session, MEASURE_ALBUMS, delay=MEASURE_AFTER_SECONDS, arguments=arguments)
