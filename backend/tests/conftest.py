@@ -245,7 +245,7 @@ async def working(serve: Serve) -> Service:
 async def database(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Connections to the test's database."""
     url = make_url(database_url).set(drivername="postgresql+psycopg")
-    connections = connect(url, application_name="tests")
+    connections = connect(url, application_name="tests", patience=60)  # as a worker has
     yield connections
     await connections.dispose()
 
