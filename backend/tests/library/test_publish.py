@@ -2,6 +2,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -12,6 +13,7 @@ from music_downloader.library import filing, moving
 from music_downloader.library.filing import (
     STAGING,
 )
+from music_downloader.library.writing import sweep
 
 WAYS = {"renameat2": moving.by_renameat2, "link": moving.by_link, "claim": moving.by_claim}
 
@@ -130,15 +132,45 @@ def test_part_of_the_library_may_lie_on_another_disk(
     assert len(files_below(root)) == 2
 
 
-def test_abandoned_copies_are_swept(elsewhere: Path, root: Path) -> None:
-    folder = root / WANTED.parent
-    folder.mkdir(parents=True)
-    for name, age in ((".nas-music-old.part", 90_000), (".nas-music-new.part", 10), ("other.part", 90_000)):
+def _leave(folder: Path, names: Mapping[str, int]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, age in names.items():
         (folder / name).write_bytes(b"")
         os.utime(folder / name, (time.time() - age,) * 2)
+
+
+LEFT = {
+    ".nas-music-old.part": 90_000,
+    ".nas-music-new.part": 10,
+    ".nas-music.claim": 90_000,
+    ".nas-music.claim-0f": 10,
+    "other.part": 90_000,
+}
+
+
+def test_abandoned_copies_are_swept(elsewhere: Path, root: Path) -> None:
+    folder = root / WANTED.parent
+    _leave(folder, LEFT)
     (elsewhere / "audio.mp3").write_bytes(b"x")
     file_it(elsewhere / "audio.mp3", root)
-    assert sorted(listing(folder)) == [".nas-music-new.part", "01 - Title.mp3", "other.part"]
+    assert sorted(listing(folder)) == [
+        ".nas-music-new.part",
+        ".nas-music.claim-0f",
+        "01 - Title.mp3",
+        "other.part",
+    ]
+
+
+def test_only_folders_of_the_library_are_swept(root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    for folder in (outside, root / "Artist", root):
+        _leave(folder, LEFT)
+    (root / "Link").symlink_to(outside)
+    for folder in ("Artist", ".", "Link", str(outside), "../outside", "Nowhere"):
+        sweep(root, PurePosixPath(folder))
+    kept = [".nas-music-new.part", ".nas-music.claim-0f", "other.part"]
+    assert sorted(set(listing(root)) & set(LEFT)) == sorted(listing(root / "Artist")) == kept
+    assert set(listing(outside)) == set(LEFT)
 
 
 def test_a_stale_claim_gives_way_and_a_fresh_one_is_waited_for(

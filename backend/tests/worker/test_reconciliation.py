@@ -1,6 +1,8 @@
 """What lies in the library compared with what its rows say; nothing is ever deleted for it."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,13 @@ async def _shown(alice: httpx.AsyncClient, number: int) -> tuple[str | None, int
     return one["file_path"], one["file_size"], served.status_code
 
 
+def _left_yesterday(path: Path) -> Path:
+    """Leave what a worker leaves that is killed as it files something."""
+    path.touch()
+    os.utime(path, (time.time() - 90_000,) * 2)
+    return path
+
+
 async def test_a_vanished_file_is_no_downloads_any_more_until_it_is_back(
     serve: Serve, source: Source, sessions: Sessions, tmp_path: Path
 ) -> None:
@@ -70,7 +79,9 @@ async def test_a_vanished_file_is_no_downloads_any_more_until_it_is_back(
     paths["Broken"].write_bytes(b"nothing that plays")
     async with sessions.begin() as session:
         await enqueue(session, RUN_DOWNLOAD, queue="nobody's", arguments={"download_id": 999_999})
+    left = _left_yesterday(service.library / "A" / ".nas-music.claim")
     await _reconcile(sessions)
+    assert not left.exists()
     changed = paths["Retagged"].stat().st_size
     assert await _shown(alice, numbers["Stays"]) == ("A/Stays.mp3", sizes["Stays"], 200)
     assert await _shown(alice, numbers["Goes"]) == (None, None, 404)

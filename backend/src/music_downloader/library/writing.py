@@ -9,11 +9,12 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TypeVar
 
-from music_downloader.library.folders import OWN_FOLDER, open_folders
-from music_downloader.library.moving import Place
+from music_downloader.errors import DownloadFailedError
+from music_downloader.library.folders import OWN_FOLDER, inside, open_folders
+from music_downloader.library.moving import CLAIM, Place
 
 Settled = TypeVar("Settled")
 
@@ -100,10 +101,20 @@ def _finish(file: BinaryIO) -> None:
     file.close()
 
 
+def sweep(root: Path, folder: PurePosixPath) -> None:
+    """Remove from a folder of the library what was left there when a process was killed, a day ago or longer.
+
+    Nothing is done where the folder is away, or leads outside.
+    """
+    with suppress(OSError, DownloadFailedError, ValueError):
+        names = inside(folder / COPY).parts[:-1]
+        with open_folders(root, names) as (*_, opened):
+            _sweep(opened, now=time.time())
+
+
 def _sweep(folder: int, *, now: float) -> None:
-    """Remove copies that were left when a process was killed."""
     for name in os.listdir(folder):
-        if name.startswith(COPY) and name.endswith(".part"):
+        if name.startswith(CLAIM) or (name.startswith(COPY) and name.endswith(".part")):
             with suppress(OSError):
                 if now - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime > _ABANDONED:
                     os.unlink(name, dir_fd=folder)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 import structlog
 from procrastinate import App, JobContext
@@ -11,6 +12,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 
 from music_downloader.jobs import QUIET, RECONCILE
 from music_downloader.library import presence
+from music_downloader.library.writing import sweep
 from music_downloader.service import reconciliation
 from music_downloader.service.reconciliation import Filed, Found
 from music_downloader.task.state import WorkerState
@@ -68,6 +70,8 @@ async def reconcile(context: JobContext, timestamp: int = 0) -> None:
 
 
 def _compare(state: WorkerState, rows: Sequence[Filed]) -> list[tuple[Filed, Found]]:
+    for folder in {PurePosixPath(filed.path).parent for filed in rows}:
+        sweep(state.settings.output_directory, folder)
     compared = ((filed, _find(state, filed)) for filed in rows)
     return [
         (filed, found)
