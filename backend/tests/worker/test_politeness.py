@@ -6,11 +6,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests import media
 from tests.conftest import Serve, Service
-from tests.following import ended, submit
+from tests.following import ended, submit, until_true
 from tests.source import Source
 from tests.worker.slowly import Slowly
 
-from music_downloader.service import claim, host, orphanage
+from music_downloader.service import claim, download, host, orphanage
 from music_downloader.service.claim import Claim
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -136,6 +136,42 @@ async def test_two_that_come_and_go_at_once_never_forget_a_third(
         assert third is not None or await _queued(sessions) == [numbers[2]]
         async with sessions.begin() as session:
             await session.execute(text("UPDATE download_history SET fetching = false, parked = false"))
+
+
+async def test_a_collection_is_cancelled_while_a_track_of_it_leaves_its_host(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    number = await submit(alice, "https://music.example/song.mp3")
+    collection = await submit(alice, "https://elsewhere.example/album")
+    async with sessions.begin() as session:
+        await session.execute(
+            text("UPDATE download_history SET parent_id = :parent, host = 'music.example' WHERE id = :track"),
+            {"parent": collection, "track": number},
+        )
+    claimed = await _claim(sessions, number)
+    assert claimed is not None
+
+    async def waiting(count: int) -> None:
+        async def are_waiting() -> bool:
+            waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            async with sessions() as session:
+                return await session.scalar(text(waits)) == count
+
+        await until_true(are_waiting)
+
+    async def leave() -> None:
+        async with sessions.begin() as session:
+            await download.leave_host(session, claimed)
+
+    async with sessions.begin() as session:  # somebody else is at the host
+        await host.lock(session, "music.example")
+        cancelling = asyncio.create_task(alice.post(f"/api/downloads/{collection}/cancel"))
+        await waiting(1)
+        leaving = asyncio.create_task(leave())
+        await waiting(2)
+    await leaving
+    assert (await cancelling).status_code == 200
 
 
 async def test_what_a_dead_worker_left_waiting_is_found(service: Service, sessions: Sessions) -> None:

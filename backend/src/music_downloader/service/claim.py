@@ -1,7 +1,8 @@
 """Taking a download for an attempt, and holding it. Whoever loses a race sees no row and leaves it at that.
 
 Each claim has a number that never comes again, the fence: a worker that was believed dead, and comes back,
-holds an old one and changes nothing. Locks are taken in one order: a collection, its track, the host.
+holds an old one and changes nothing. Who ends an attempt locks the collection, its track, and the host; who
+begins one, or leaves the host before its end, the host and then the track, which is no other attempt's then.
 """
 
 from collections.abc import Mapping, Sequence

@@ -39,9 +39,7 @@ async def cancel(session: AsyncSession, *, user: User, download_id: int, origin:
     Raises DownloadNotFoundError and NotActiveError.
     """
     download = await _held(session, user=user, download_id=download_id)
-    for name in await _fetched_from(session, download):  # whoever claims a track has locked its host first
-        await host.lock(session, name)
-    before = await _active(session, download)
+    before = await _active_at_hosts(session, download)
     if not before:
         raise NotActiveError
     await session.execute(
@@ -188,12 +186,23 @@ async def _active(session: AsyncSession, download: Download) -> Sequence[Row[*tu
     return rows.all()
 
 
-async def _fetched_from(session: AsyncSession, download: Download) -> Sequence[str]:
-    """Return the hosts at which a download, or a track of it, has a place."""
-    hosts = await session.scalars(
-        select(Download.host).where(_it_or_its_tracks(download), Download.fetching).distinct()
-    )
-    return sorted(hosts)
+async def _active_at_hosts(session: AsyncSession, download: Download) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Lock what `_active` returns, and before it the hosts at which any of it has a place.
+
+    Whoever claims a track, or leaves a host, locks in this order too. Rows that were claimed meanwhile are
+    let go of until their host is locked.
+    """
+    locked: set[str] = set()
+    while True:
+        async with session.begin_nested() as attempt:
+            found = await _active(session, download)
+            others = {row.host for row in found if row.fetching} - locked
+            if not others:
+                return found
+            await attempt.rollback()
+        for name in sorted(others):
+            await host.lock(session, name)
+        locked |= others
 
 
 async def _settle(session: AsyncSession, download: Download) -> None:

@@ -40,6 +40,14 @@ async def unhurried(session: AsyncSession) -> None:
     await session.execute(text("SET LOCAL synchronous_commit = off"))
 
 
+async def leave_host(session: AsyncSession, claimed: Claim) -> None:
+    """Give the place at the host back before the attempt's end, which gives it back too."""
+    await unhurried(session)
+    if claimed.parent_id is not None:  # in the order in which a collection is cancelled
+        await host.take_turn(session, download_id=claimed.download_id)
+    await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
+
+
 async def note_progress(session: AsyncSession, claimed: Claim, progress: dict[str, Any]) -> None:
     """Write how far the attempt is; nothing happens when it is no longer the current one."""
     await unhurried(session)

@@ -11,7 +11,6 @@ import structlog
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span, use_span
 from procrastinate import App, JobContext
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from music_downloader.config.tracing import context_after
 from music_downloader.engine.order import Listed
@@ -22,7 +21,7 @@ from music_downloader.library.filing import STAGING, remove_staging
 from music_downloader.library.staging import give_free, holds_something, staging_for_attempt
 from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.model.database import is_away
-from music_downloader.service import claim, download, holding, host
+from music_downloader.service import claim, download, holding
 from music_downloader.service.claim import Claim
 from music_downloader.task import custody, owned
 from music_downloader.task.cover import find_cover
@@ -232,16 +231,11 @@ async def _landed(
             referer=fetched.info.webpage_url,
             audio=fetched.path,
         )
-        await persist(state, partial(_leave_host, claimed=claimed))
+        await persist(state, partial(download.leave_host, claimed=claimed))
         place.leave()
         landed = await file_track(state, claimed, fetched, cover=cover, watch=watch)
         log.info("download.completed", path=landed.file_path, bytes=landed.file_size)
     watch.stop()
-
-
-async def _leave_host(session: AsyncSession, claimed: Claim) -> None:
-    await download.unhurried(session)  # its end gives the place back too
-    await host.leave(session, download_id=claimed.download_id, fence=claimed.fence)
 
 
 def staging_name(claimed: Claim) -> str:
