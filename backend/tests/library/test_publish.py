@@ -3,6 +3,7 @@ import os
 import stat
 import time
 from collections.abc import Mapping
+from itertools import chain, repeat
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -186,6 +187,26 @@ def test_a_stale_claim_gives_way_and_a_fresh_one_is_waited_for(
     os.utime(claim, (time.time() - 3600,) * 2)
     assert file_it(stage(), root, PurePosixPath("t.mp3")) == PurePosixPath("t.mp3")
     assert not claim.exists()
+
+
+def test_a_stale_claim_is_dropped_but_not_the_one_that_has_come_in_its_place(
+    monkeypatch: pytest.MonkeyPatch, root: Path, stage: Stage
+) -> None:
+    use(monkeypatch, "claim")
+    monkeypatch.setattr(moving, "_PATIENCE", 0.1)
+    claim, answers = root / moving.CLAIM, chain([True], repeat(False))
+    claim.touch()
+
+    def look(_: int) -> bool:  # and somebody else is quicker to drop it, and has one of their own
+        claim.unlink()
+        claim.touch()
+        return next(answers)
+
+    monkeypatch.setattr(moving, "_is_stale", look)
+    with pytest.raises(DownloadFailedError) as caught:
+        file_it(stage(), root, PurePosixPath("t.mp3"))
+    assert caught.value.transient
+    assert sorted(listing(root)) == [moving.CLAIM]
 
 
 def test_the_edges_of_a_file_are_synced_before_it_is_named(

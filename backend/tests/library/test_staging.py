@@ -1,5 +1,8 @@
 """The folders of attempts: what is taken over, and what is left to whom it belongs."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,19 @@ def test_a_stale_attempt_touches_nothing_of_the_live_one(tmp_path: Path) -> None
     staging_for_attempt(tmp_path, "7-abc", attempt=1, after=0)
     assert (live / "source.part").read_text() == "live"
     assert (other / "source.part").exists()
+
+
+def test_what_cant_be_copied_whole_leaves_nothing_of_its_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _part(staging_for_attempt(tmp_path, "7-abc", attempt=1, after=0), "half")
+
+    def fill_the_disk(_: Path, target: Path, **__: bool) -> None:
+        target.mkdir()
+        _part(target, "a quarter")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copytree", fill_the_disk)
+    second = staging_for_attempt(tmp_path, "7-abc", attempt=2, after=0)
+    assert list((tmp_path / STAGING).iterdir()) == [second]
+    assert list(second.iterdir()) == []

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 CLAIM = ".nas-music.claim"
+_DROPPING = f"{CLAIM}-dropping"
 _STALE = 60.0  # seconds; a claim is held for milliseconds, so whoever held this one was killed
 _PATIENCE = 5.0  # seconds to wait for a claim
 _NOREPLACE = 1
@@ -116,10 +117,23 @@ def _claimed(folder: int) -> Iterator[None]:
 
 
 def _drop_stale_claim(folder: int) -> None:
-    with suppress(FileNotFoundError):
+    if not _is_stale(folder):
+        return
+    with suppress(FileExistsError):  # somebody else is at it, and may have a claim of their own by then
+        os.close(os.open(_DROPPING, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666, dir_fd=folder))
+        try:
+            if _is_stale(folder):
+                os.unlink(CLAIM, dir_fd=folder)
+        finally:
+            os.unlink(_DROPPING, dir_fd=folder)
+
+
+def _is_stale(folder: int) -> bool:
+    try:
         made = os.stat(CLAIM, dir_fd=folder, follow_symlinks=False).st_mtime
-        if _now(folder) - made > _STALE:
-            os.unlink(CLAIM, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    return _now(folder) - made > _STALE
 
 
 def _now(folder: int) -> float:

@@ -68,8 +68,12 @@ def _take_over(folder: Path, own: Path) -> None:
         # Under a name that is no attempt's until it is whole.
         copy = own.with_name(f"{own.name}.copy")
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(folder, copy, symlinks=True)
-        copy.rename(own)
+        try:
+            shutil.copytree(folder, copy, symlinks=True)
+            copy.rename(own)
+        except BaseException:  # on a full disk, what there is of it takes what is left
+            shutil.rmtree(copy, ignore_errors=True)
+            raise
     else:
         folder.rename(own)
 
