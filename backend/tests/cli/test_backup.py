@@ -26,7 +26,7 @@ from tests.source import Source
 
 from music_downloader.backup import tables
 from music_downloader.command import backup as command
-from music_downloader.errors import BackupError, NewerDatabaseError
+from music_downloader.errors import BackupError, ConfigurationError, NewerDatabaseError
 from music_downloader.migration import upgrade
 from music_downloader.migration.whole import move_up
 
@@ -352,6 +352,22 @@ def test_a_key_is_taken_over_only_where_it_can_count(
     settings(empty_database_url, data=tmp_path / "other")
     with pytest.raises(BackupError, match="no key in this backup"):
         command.restore(tmp_path / "without.zip", with_key=True)
+
+
+def test_nothing_is_restored_where_its_key_cannot_be_kept(
+    kept: Path,
+    database_url: str,
+    settings: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ask(database_url, "UPDATE users SET email = 'b@example.org' RETURNING id")
+    (tmp_path / "file").touch()
+    settings(database_url, data=tmp_path / "file" / "data", SECRET_KEY="")
+    monkeypatch.setattr("sys.stdin", io.StringIO("replace\n"))
+    with pytest.raises(ConfigurationError, match="The key can't be kept in"):
+        command.restore(kept, replace=True, with_key=True)
+    assert ask(database_url, "SELECT email FROM users") == [("b@example.org",)]
 
 
 def test_a_backup_that_is_broken_off_leaves_nothing_and_one_goes_into_a_pipe(

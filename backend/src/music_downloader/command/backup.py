@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -44,9 +44,8 @@ def restore(file: Path, *, replace: bool = False, with_key: bool = False) -> Non
         key = _key_of(archive, settings, replace=replace) if with_key else None
         if replace:
             _ask(archive.manifest)
-        restore_archive(settings.sqlalchemy_url, archive, replace=replace)
-        if key is not None:
-            keep_key(settings.data_directory, key)
+        with nullcontext() if key is None else keep_key(settings.data_directory, key):
+            restore_archive(settings.sqlalchemy_url, archive, replace=replace)
     typer.echo(
         f"Restored {_summary(archive.manifest)}. Everybody logs in again. To compare the library with what "
         "the database knows now: nas-music verify"

@@ -4,6 +4,8 @@ import hmac
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from music_downloader.config.safety import check_kept_secret
@@ -47,19 +49,33 @@ def found_key(settings: Settings) -> str | None:
         return None
 
 
-def keep_key(data_directory: Path, key: str) -> None:
-    """Keep this key from now on, in place of the one that may be there. Raises ConfigurationError."""
+@contextmanager
+def keep_key(data_directory: Path, key: str) -> Iterator[None]:
+    """Keep this key, in place of the one that may be there, once the block has ended well.
+
+    It is written before: the block isn't begun where that fails. Raises ConfigurationError.
+    """
     path = data_directory / KEY_FILE
+    name = None
     try:
-        data_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        name = _written(path, key)
-        try:
+        with _told(path):
+            data_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            name = _written(path, key)
             if os.geteuid() == 0:  # the service may be somebody else, and has to read it
                 owner = data_directory.stat()
                 os.chown(name, owner.st_uid, owner.st_gid)
+        yield
+        with _told(path):
             Path(name).replace(path)
-        finally:
+    finally:
+        if name is not None:
             Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigurationError(f"The key can't be kept in {path}: {error.strerror}.") from error
 
