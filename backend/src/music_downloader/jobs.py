@@ -25,6 +25,7 @@ CLEAN_UP = "music:clean_up"
 RESCUE = "music:rescue"
 FOLD = "music:fold"
 RECONCILE = "music:reconcile"
+PERIODIC = (CLEAN_UP, RESCUE, FOLD, RECONCILE)  # they come by themselves, again and again
 
 # Nobody waits for a gain. A burst of downloads has the machine for itself, and a file that has just come
 # stays as it is for a moment.

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import mutagen
 import pytest
 from sqlalchemy import func, select, text
 from tests import media
-from tests.conftest import Serve
+from tests.conftest import Serve, Service
 from tests.following import submit, until_true
 from tests.source import Source
 from tests.worker.landing import Sessions, land
@@ -20,6 +21,8 @@ from music_downloader.jobs import RECONCILE, RUN_DOWNLOAD, enqueue
 from music_downloader.library.filing import sha256_of
 from music_downloader.library.presence import MARKER
 from music_downloader.model import Track
+from music_downloader.service import reconciliation
+from music_downloader.service.reconciliation import Found
 
 
 async def _reconcile(sessions: Sessions) -> None:
@@ -111,6 +114,19 @@ async def test_a_vanished_file_is_no_downloads_any_more_until_it_is_back(
     asked = source.hits("/Retagged.mp3")
     owned, _ = await land(alice, source.url("/Retagged.mp3"))
     assert (source.hits("/Retagged.mp3"), owned["file_path"]) == (asked, "A/Retagged.mp3")
+
+
+async def test_a_file_that_is_filed_again_just_then_has_not_vanished(
+    working: Service, source: Source, sessions: Sessions
+) -> None:
+    alice = await working.sign_in()
+    shown, _ = await land(alice, source.file("/song.mp3", media.make("mp3", title="Song", artist="A")))
+    async with sessions.begin() as session:
+        (filed,) = await reconciliation.page(session, after=0)
+        gone = Found(size=None)  # as it was before its row was ours
+        now = datetime.now(UTC)
+        assert await reconciliation.correct(session, filed, gone, root=working.library, now=now) is None
+    assert await _shown(alice, shown["id"]) == ("A/Song.mp3", shown["file_size"], 200)
 
 
 async def test_the_empty_place_of_a_library_is_not_taken_for_it(

@@ -442,7 +442,9 @@ async def test_staging_folders_that_nobody_comes_back_to_are_removed(
     for folder in (kept, forgotten, fresh):
         folder.mkdir(parents=True)
         (folder / "source.part").write_bytes(b"half")
-    for folder in (kept, forgotten):
+    stray = staging / ".DS_Store"  # a desktop's, which no sweep of ours may stumble over
+    stray.touch()
+    for folder in (kept, forgotten, stray):
         os.utime(folder, (0, 0))
     await until(alice, waiting, lambda d: d["attempts"] == 1)
     async with sessions.begin() as session:

@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 
 from psycopg import Connection, Error, sql
 
-from music_downloader.jobs import CLEAN_UP, FOLD, RECONCILE, RESCUE, RUN_DOWNLOAD
+from music_downloader.jobs import PERIODIC, RUN_DOWNLOAD
 from music_downloader.model import Base
 
 # Word of what is about to be filed is about a moment that is over. Brought back, it would have files removed
@@ -19,7 +19,7 @@ _KEPT = sql.SQL(
     " WHERE status IN ('todo', 'doing') AND task_name <> ALL ({periodic})"
     " AND (status = 'todo' OR task_name <> {download}) ORDER BY id"
 ).format(
-    periodic=sql.Literal([CLEAN_UP, FOLD, RECONCILE, RESCUE]),
+    periodic=sql.Literal([*PERIODIC]),
     download=sql.Literal(RUN_DOWNLOAD),
 )
 _COLUMNS = """

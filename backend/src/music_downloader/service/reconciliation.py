@@ -3,7 +3,9 @@
 Nothing is ever deleted. What a row says is corrected, and corrected again should the file come back.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -81,7 +83,9 @@ def find(root: Path, filed: Filed) -> Found:
     return Found(size=size, sha256=sha256_of(path))
 
 
-async def correct(session: AsyncSession, filed: Filed, found: Found, *, now: datetime) -> str | None:
+async def correct(
+    session: AsyncSession, filed: Filed, found: Found, *, root: Path, now: datetime
+) -> str | None:
     """Let a row say what was found, if that is still news; return what it was: a word for the log.
 
     A file that has vanished is no download's any more, and doesn't keep its track from being fetched again.
@@ -91,6 +95,9 @@ async def correct(session: AsyncSession, filed: Filed, found: Found, *, now: dat
     track = await library.held(session, track_id=filed.id)
     if track is None or (track.path, track.size) != (filed.path, filed.size):
         return None
+    if found.size is None:  # it may have been filed again before its row was ours, or its share be back
+        with suppress(OSError):
+            found = await asyncio.to_thread(find, root, filed)
     if found.size is None:
         if track.missing_since is not None:
             return None

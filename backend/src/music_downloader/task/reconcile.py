@@ -11,7 +11,6 @@ from procrastinate import App, JobContext
 from procrastinate.exceptions import AlreadyEnqueued
 
 from music_downloader.jobs import QUIET, RECONCILE
-from music_downloader.library import presence
 from music_downloader.library.writing import sweep
 from music_downloader.service import reconciliation
 from music_downloader.service.reconciliation import Filed, Found
@@ -38,12 +37,15 @@ async def begin(app: App) -> None:
 
 
 async def reconcile(context: JobContext, timestamp: int = 0) -> None:
-    """Compare; only sizes are looked at here, and only where the library itself is known to be there."""
+    """Compare, only by size, and only where the library itself is known to be there.
+
+    What a killed worker has left in the folders on the way is removed; nothing else is.
+    """
     del timestamp
     state = WorkerState.of(context)
     await _drop_jobs(context, state)
     await state.storage.closed(now=True)
-    if not await _is_there(state):
+    if not await state.storage.is_there():
         log.warning("library.not_reconciled", reason="the library isn't there")
         return
     seen: Counter[str] = Counter()
@@ -54,14 +56,17 @@ async def reconcile(context: JobContext, timestamp: int = 0) -> None:
         if not rows:
             break
         last = rows[-1].id
+        await asyncio.to_thread(_sweep, state, rows)
         differing = await asyncio.to_thread(_compare, state, rows)
-        if differing and not await _is_there(state):  # it went while we looked: what isn't there says nothing
+        # Where it went while we looked, what isn't there says nothing.
+        if differing and not await state.storage.is_there():
             log.warning("library.not_reconciled", reason="the library went away")
             return
-        for filed, seen_before in differing:
-            found = await asyncio.to_thread(_look_again, state, filed, seen_before)
+        for filed, found in differing:
             async with state.sessionmaker.begin() as session:
-                word = await reconciliation.correct(session, filed, found, now=datetime.now(UTC))
+                word = await reconciliation.correct(
+                    session, filed, found, root=state.settings.output_directory, now=datetime.now(UTC)
+                )
             if word is not None:
                 seen[word] += 1
                 if seen[word] <= _MOST_NAMED:
@@ -69,9 +74,12 @@ async def reconcile(context: JobContext, timestamp: int = 0) -> None:
     log.info("library.reconciled", **{word.replace(" ", "_"): count for word, count in seen.items()})
 
 
-def _compare(state: WorkerState, rows: Sequence[Filed]) -> list[tuple[Filed, Found]]:
+def _sweep(state: WorkerState, rows: Sequence[Filed]) -> None:
     for folder in {PurePosixPath(filed.path).parent for filed in rows}:
         sweep(state.settings.output_directory, folder)
+
+
+def _compare(state: WorkerState, rows: Sequence[Filed]) -> list[tuple[Filed, Found]]:
     compared = ((filed, _find(state, filed)) for filed in rows)
     return [
         (filed, found)
@@ -87,16 +95,6 @@ def _find(state: WorkerState, filed: Filed) -> Found | None:
     except OSError as error:
         log.warning("library.not_looked_at", path=filed.path, reason=error.strerror)
         return None
-
-
-def _look_again(state: WorkerState, filed: Filed, found: Found) -> Found:
-    """Look once more for what was gone: it may have been filed again, or its share be back."""
-    return found if found.size is not None else _find(state, filed) or found
-
-
-async def _is_there(state: WorkerState) -> bool:
-    root = state.settings.output_directory
-    return await asyncio.to_thread(presence.read_marker, root) == state.storage.name is not None
 
 
 async def _drop_jobs(context: JobContext, state: WorkerState) -> None:

@@ -50,6 +50,14 @@ class Storage:
                 self._reason, self._looked_at = reason, asyncio.get_running_loop().time()
             return self._reason
 
+    async def is_there(self) -> bool:
+        """Whether the library is the one that is known: where it isn't mounted, nothing seems to be left."""
+        try:
+            found = await asyncio.to_thread(presence.read_marker, self.settings.output_directory)
+        except OSError:
+            return False
+        return found is not None and found == self._name
+
     async def _reasoned(self) -> DownloadFailedError | None:
         try:
             found = await self._look()

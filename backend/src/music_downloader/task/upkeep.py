@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import structlog
 from procrastinate import App, JobContext
@@ -15,14 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from music_downloader.jobs import (
     CLEAN_UP,
     FOLD,
-    RECONCILE,
+    PERIODIC,
     RESCUE,
     RUN_DOWNLOAD,
     SILENT_AFTER_SECONDS,
     UPKEEP,
 )
 from music_downloader.library.filing import STAGING, remove_staging, staging_left_since
-from music_downloader.library.presence import read_marker
 from music_downloader.library.staging import staged_downloads
 from music_downloader.service import (
     cleanup,
@@ -40,8 +39,8 @@ from music_downloader.task.withdrawal import withdraw
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Periodic jobs; and a download whose job is gone is found as one without.
-_COME_BY_THEMSELVES = {RUN_DOWNLOAD, CLEAN_UP, RESCUE, RECONCILE, FOLD}
+# A download whose job is gone is found as one without.
+_COME_BY_THEMSELVES = {RUN_DOWNLOAD, *PERIODIC}
 _EVERY_QUARTER_OF_AN_HOUR = "*/15 * * * *"
 _STAGING_KEPT_SECONDS = 24 * 3600
 _LEFT_ALONE = timedelta(hours=1)
@@ -77,8 +76,7 @@ async def clean_up(context: JobContext, timestamp: int) -> None:
     staged = await asyncio.to_thread(staged_downloads, root)
     for folder in await asyncio.to_thread(staging_left_since, root, time.time() - _STAGING_KEPT_SECONDS):
         if folder.name not in staged:  # those of downloads are seen to by the rescue
-            await asyncio.to_thread(remove_staging, folder)
-            log.info("staging.removed", folder=folder.name)
+            await _remove(folder)
 
 
 async def fold(context: JobContext, timestamp: int) -> None:
@@ -116,7 +114,7 @@ async def rescue(context: JobContext, timestamp: int) -> None:
     if waited_for:
         await asyncio.sleep(_TAKEN_UP_WITHIN_SECONDS)
         await _take_in(state, waited_for)
-    if await _is_there(state):
+    if await state.storage.is_there():
         await _withdraw_unowned(state)
         await _discard_staging(state)
 
@@ -142,15 +140,6 @@ async def _release_held(state: WorkerState) -> None:
             released = await holding.release(session)
         if released:
             log.info("downloads.released", count=released)
-
-
-async def _is_there(state: WorkerState) -> bool:
-    """Whether the library is the one that is known: where it isn't mounted, nothing seems to be left."""
-    try:
-        found = await asyncio.to_thread(read_marker, state.settings.output_directory)
-    except OSError:
-        return False
-    return found is not None and found == state.storage.name
 
 
 async def _withdraw_unowned(state: WorkerState) -> None:
@@ -179,6 +168,14 @@ async def _discard_staging(state: WorkerState) -> None:
         unfinished = await orphanage.unfinished(session, set(staged.values()))
     for name, download_id in staged.items():
         if download_id not in unfinished:
-            with suppress(OSError):
-                await asyncio.to_thread(remove_staging, root / STAGING / name)
-                log.info("staging.removed", folder=name)
+            await _remove(root / STAGING / name)
+
+
+async def _remove(folder: Path) -> None:
+    """Remove one; what can't be, such as a file that a desktop has left among them, keeps no other there."""
+    try:
+        await asyncio.to_thread(remove_staging, folder)
+    except OSError as error:
+        log.debug("staging.not_removed", folder=folder.name, error=error.strerror)
+    else:
+        log.info("staging.removed", folder=folder.name)
