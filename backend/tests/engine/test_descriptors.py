@@ -1,15 +1,21 @@
 """Descriptors on the event loop that the service runs on, beside threads that open files."""
 
 import asyncio
+import errno
 import os
+import socket
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from typing import NoReturn
 
 import pytest
 import uvloop
 from tests.nursery import Nursery
 
+from music_downloader.egress import gate
 from music_downloader.engine import forkserver
 from music_downloader.engine.containment import Limits
 from music_downloader.engine.spawner import Spawner
@@ -51,3 +57,21 @@ def _open_and_close(folder: Path, is_over: Callable[[], bool]) -> None:
     """Open and close as fast as can be; OSError (EBADF) where another has closed it meanwhile."""
     while not is_over():
         os.close(os.open(folder, os.O_RDONLY))
+
+
+async def test_a_server_that_cannot_be_started_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    listening = socket.socket()
+    before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for start in (lambda: forkserver.ForkServer.launch(None), lambda: gate.Run(["-c", ""], listening)):
+        with pytest.raises(OSError, match="memory"):
+            start()
+    assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
+    listening.close()

@@ -138,6 +138,24 @@ async def test_two_that_come_and_go_at_once_never_forget_a_third(
             await session.execute(text("UPDATE download_history SET fetching = false, parked = false"))
 
 
+async def test_what_was_taken_from_the_queue_and_not_begun_keeps_its_turn(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    numbers = [await submit(alice, f"https://music.example/{n}.mp3") for n in range(2)]
+    async with sessions.begin() as session:
+        await session.execute(
+            text("DELETE FROM procrastinate_jobs WHERE id = (SELECT min(id) FROM procrastinate_jobs)")
+        )
+        await claim.put_back(session, download_id=numbers[0])
+    async with sessions.begin() as session:
+        fetched = text(
+            "SELECT (args ->> 'download_id')::int"
+            " FROM procrastinate_fetch_job_v2(ARRAY['downloads']::varchar[], NULL)"
+        )
+        assert await session.scalar(fetched) == numbers[0]
+
+
 async def test_a_collection_is_cancelled_while_a_track_of_it_leaves_its_host(
     service: Service, sessions: Sessions
 ) -> None:

@@ -31,22 +31,26 @@ _MAX_MESSAGE: Final = 64 * 1024
 log = structlog.get_logger(__name__)
 
 
-class _Run:
+class Run:
     """One run of the proxy; once dead, it stays dead."""
 
     def __init__(self, command: Sequence[str], listening: socket.socket) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
         descriptors = [theirs.fileno(), listening.fileno()]
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, *command, *map(str, descriptors)],
-                cwd="/",
-                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-                pass_fds=descriptors,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+        try:
+            with theirs:
+                self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    [sys.executable, *command, *map(str, descriptors)],
+                    cwd="/",
+                    env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                    pass_fds=descriptors,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                )
+        except BaseException:
+            ours.close()
+            raise
         loop = asyncio.get_running_loop()
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
@@ -106,7 +110,7 @@ class Gate:
     def __init__(self, command: Sequence[str] = _MODULE) -> None:
         self._command = command
         self._listening: socket.socket | None = None
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._started = asyncio.Event()
         self._admitted: dict[str, dict[str, Any]] = {}
@@ -185,7 +189,7 @@ class Gate:
             if self._listening is None:
                 self._listening = socket.create_server((_LOOPBACK, 0), backlog=_BACKLOG)
             try:
-                run = self._run = _Run(self._command, self._listening)
+                run = self._run = Run(self._command, self._listening)
             except OSError as error:
                 log.warning("egress.proxy_not_started", reason=error.strerror)
                 failures += 1
@@ -196,7 +200,7 @@ class Gate:
             log.warning("egress.proxy_gone", pid=run.process.pid)
             await run.end()
 
-    async def _watch(self, run: _Run) -> bool:
+    async def _watch(self, run: Run) -> bool:
         """Wait until it is gone, and say whether it ever served."""
         waits = [asyncio.create_task(event.wait()) for event in (run.ready, run.gone)]
         try:

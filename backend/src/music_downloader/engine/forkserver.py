@@ -74,11 +74,16 @@ class ForkServer:
         home = Path(tempfile.mkdtemp(prefix="music-downloader-"))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
-        with theirs:
-            if installed is None:
-                process = start_server(theirs.fileno(), home)
-            else:
-                process = start_updated(theirs.fileno(), home, installed)
+        try:
+            with theirs:
+                if installed is None:
+                    process = start_server(theirs.fileno(), home)
+                else:
+                    process = start_updated(theirs.fileno(), home, installed)
+        except BaseException:
+            ours.close()
+            folder.remove(str(home))
+            raise
         return cls(process, ours, home, installed)
 
     def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:

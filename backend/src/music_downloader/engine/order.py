@@ -8,7 +8,6 @@ from music_downloader.egress.policy import EgressPolicy
 from music_downloader.engine.cookies import Cookie
 from music_downloader.engine.source import SourceInfo, is_web_address
 
-MAX_ENTRY_URL: Final = 2048
 MAX_AMOUNT: Final = 2**53
 
 

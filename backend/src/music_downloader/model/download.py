@@ -189,7 +189,7 @@ class Download(Base):
 
 
 # One unfinished download of a URL and format per user. The digest keeps long URLs within a B-tree's limit.
-ACTIVE_SUBMISSION_INDEX = Index(
+Index(
     "uq_download_history_active_submission",
     Download.user_id,
     Download.format,

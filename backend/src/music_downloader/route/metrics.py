@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import math
 from collections.abc import Iterator
 from typing import Annotated, cast
 
@@ -27,7 +26,6 @@ router = APIRouter(tags=["System"])
 
 _ENDED = (DownloadStatus.COMPLETED, DownloadStatus.CANCELLED)
 _QUEUED = (DownloadStatus.PENDING, DownloadStatus.IN_PROGRESS)
-_PHASES = ("resolving", "downloading", "converting", "filing")
 
 
 async def check_token(request: Request, settings: SettingsDep) -> None:
@@ -104,16 +102,16 @@ def _tell_of_all(told: Told, figures: Figures) -> None:
         "Submissions whose URL was refused at once",
         alone(measurement.REFUSED_ADDRESSES),
     )
-    # A worker has a heartbeat for each of its queues.
+    # A worker has a heartbeat for each of its queues, and one more while attempts outlive the queue.
     beats = figures.get((measurement.HEARTBEATS, ""), 0)
-    told.gauge("workers", "Workers that are alive", [((), math.ceil(beats / len(QUEUES)))])
+    told.gauge("workers", "Workers that are alive", [((), max(beats // len(QUEUES), min(beats, 1)))])
     phases = [
         (
             phase,
             int(figures.get((measurement.PHASES, phase), 0)),
             figures.get((measurement.PHASE_SECONDS, phase), 0),
         )
-        for phase in _PHASES
+        for phase in measurement.PHASE_NAMES
     ]
     told.summary("phase_seconds", "What attempts spend their time with", phases, labels=("phase",))
 

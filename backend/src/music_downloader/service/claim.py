@@ -192,7 +192,8 @@ async def put_back(session: AsyncSession, *, download_id: int) -> None:
     waiting = select(Download.parent_id).where(Download.id == download_id, Download.status == PENDING)
     row = (await session.execute(waiting)).one_or_none()
     if row is not None:
-        await enqueue_download(session, download_id, of_a_list=row.parent_id is not None)
+        of_a_list = row.parent_id is not None
+        await enqueue_download(session, download_id, of_a_list=of_a_list, cut_short=True)
 
 
 async def still_held(session: AsyncSession, claims: Sequence[Claim]) -> set[int]:

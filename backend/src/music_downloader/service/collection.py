@@ -4,7 +4,7 @@ Whoever moves a track of a collection locks the collection first, so that each s
 settles it before the commit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -134,15 +134,6 @@ async def _tell(
         },
         origin=audit.Origin(request_id=collection.request_id),
     )
-
-
-async def idle(session: AsyncSession, download_ids: Sequence[int]) -> Sequence[int]:
-    """Return those of the downloads that nobody works on or will."""
-    active = await session.scalars(
-        select(Download.id).where(Download.id.in_(download_ids), Download.status.in_(ACTIVE))
-    )
-    busy = set(active)
-    return [download_id for download_id in download_ids if download_id not in busy]
 
 
 async def own_playlist(session: AsyncSession, row: Download) -> str | None:

@@ -68,7 +68,6 @@ DOWNLOADS = Source(
     name="downloads", table=Download, word=Download.status, condition=Download.parent_id.is_(None)
 )
 AUDIT = Source(name="audit", table=AuditLog, word=AuditLog.action, condition=true())
-SOURCES = (DOWNLOADS, AUDIT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,7 @@ REFUSED_ADDRESSES = "refused_addresses"
 FILED_BYTES = "filed_bytes"
 PHASE_SECONDS = "phase_seconds"
 PHASES = "phases"
+PHASE_NAMES = RESOLVING, DOWNLOADING, CONVERTING, FILING = "resolving", "downloading", "converting", "filing"
 # A trigger notes these, whoever ends the download; the label of `failed` is the error's code.
 COMPLETED, FAILED, CANCELLED = "completed", "failed", "cancelled"
 # These are read off the tables.

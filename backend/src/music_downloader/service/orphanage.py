@@ -58,6 +58,7 @@ async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus 
         return None
     if row.status is DownloadStatus.PENDING:
         row.parked = False
-        await enqueue_download(session, download_id, of_a_list=row.parent_id is not None)
+        of_a_list = row.parent_id is not None
+        await enqueue_download(session, download_id, of_a_list=of_a_list, cut_short=True)
         return DownloadStatus.PENDING
     return await download.lose(session, Claim.of(row, download_id=download_id))

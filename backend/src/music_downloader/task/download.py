@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span, use_span
@@ -23,6 +25,7 @@ from music_downloader.model import DownloadKind, DownloadStatus
 from music_downloader.model.database import is_away
 from music_downloader.service import claim, download, holding
 from music_downloader.service.claim import Claim
+from music_downloader.service.measurement import RESOLVING
 from music_downloader.task import custody, owned
 from music_downloader.task.cover import find_cover
 from music_downloader.task.describe import thumbnails
@@ -31,7 +34,7 @@ from music_downloader.task.fetch import fetch
 from music_downloader.task.filing import file_track
 from music_downloader.task.persistence import persist
 from music_downloader.task.state import FetchPlace, Running, WorkerState
-from music_downloader.task.stopwatch import RESOLVING, Stopwatch
+from music_downloader.task.stopwatch import Stopwatch
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -173,11 +176,12 @@ async def _followed(state: WorkerState, claimed: Claim, work: asyncio.Task[None]
     except LostClaimError:
         await _clear(state, claimed)
     except BusyListingError:  # what is listed already is fetched meanwhile, and isn't added twice
-        await persist(state, partial(download.hand_back, claimed=claimed, delay=_LISTED_AGAIN_SECONDS))
+        waits = partial(download.hand_back, claimed=claimed, delay=_LISTED_AGAIN_SECONDS)
+        await _to_its_end(state, claimed, persist(state, waits))
         log.info("download.list_waits")
     except Exception as error:  # noqa: BLE001 - whatever it was, the row says so
         watch.stop()
-        await _to_its_end(state, claimed, _as_failure(error))
+        await _to_its_end(state, claimed, _fail(state, claimed, _as_failure(error)))
         watch.add_to(state.taken)
     finally:
         watch.stop()
@@ -270,17 +274,17 @@ async def _fail(state: WorkerState, claimed: Claim, error: DownloadFailedError) 
         await _clear(state, claimed)
 
 
-async def _to_its_end(state: WorkerState, claimed: Claim, error: DownloadFailedError) -> None:
-    """Fail, also when the worker is told to stop meanwhile; what can't be written then is handed back."""
-    failing = asyncio.create_task(_fail(state, claimed, error))
+async def _to_its_end(state: WorkerState, claimed: Claim, ending: Coroutine[Any, Any, object]) -> None:
+    """Write an end down, also when the worker is told to stop meanwhile; what can't be is handed back."""
+    writing = asyncio.create_task(ending)
     try:
-        await asyncio.shield(failing)
+        await asyncio.shield(writing)
     except asyncio.CancelledError:
-        await asyncio.wait({failing}, timeout=_GOODBYE_SECONDS)
-        if not failing.done():
-            failing.cancel()
-            await asyncio.wait({failing})
-        if failing.cancelled() or failing.exception() is not None:
+        await asyncio.wait({writing}, timeout=_GOODBYE_SECONDS)
+        if not writing.done():
+            writing.cancel()
+            await asyncio.wait({writing})
+        if writing.cancelled() or writing.exception() is not None:
             await asyncio.shield(_hand_back(state, claimed))
         raise
 

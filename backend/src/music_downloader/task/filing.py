@@ -16,13 +16,14 @@ from music_downloader.library.tags import TrackTags, write_tags
 from music_downloader.service import tracklist
 from music_downloader.service.claim import Claim
 from music_downloader.service.download import Landed
+from music_downloader.service.measurement import CONVERTING, FILING
 from music_downloader.task import owned
 from music_downloader.task.describe import album_of, describe_fetched, read_source_tags
 from music_downloader.task.fetch import Reporter
 from music_downloader.task.persistence import persist
 from music_downloader.task.publishing import Finished, publish_track
 from music_downloader.task.state import WorkerState
-from music_downloader.task.stopwatch import CONVERTING, FILING, Stopwatch
+from music_downloader.task.stopwatch import Stopwatch
 from music_downloader.task.storage import least_room
 
 

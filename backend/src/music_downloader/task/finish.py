@@ -31,7 +31,7 @@ from music_downloader.library.playlists import PlaylistTrack, playlist_path, pla
 from music_downloader.library.staging import discard_staging
 from music_downloader.library.tags import retag
 from music_downloader.model import Track
-from music_downloader.service import collection, intent, library, tracklist
+from music_downloader.service import collection, intent, library, orphanage, tracklist
 from music_downloader.task.state import WorkerState
 from music_downloader.task.withdrawal import remove
 
@@ -79,8 +79,8 @@ async def discard(context: JobContext, download_ids: Sequence[int]) -> None:
     """Remove what cancelled downloads had fetched, unless they have been queued again."""
     state = WorkerState.of(context)
     async with state.sessionmaker() as session:
-        idle = await collection.idle(session, download_ids)
-    for download_id in idle:
+        unfinished = await orphanage.unfinished(session, download_ids)
+    for download_id in set(download_ids) - unfinished:
         root = state.settings.output_directory
         await asyncio.to_thread(discard_staging, root, f"{download_id}-")
 

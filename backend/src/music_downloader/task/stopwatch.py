@@ -13,8 +13,6 @@ from music_downloader.task.state import WorkerState
 
 log = structlog.stdlib.get_logger(__name__)
 
-RESOLVING, DOWNLOADING, CONVERTING, FILING = "resolving", "downloading", "converting", "filing"
-PHASES = (RESOLVING, DOWNLOADING, CONVERTING, FILING)
 _NOTED_EVERY_SECONDS = 5.0
 _LAST_WORD_SECONDS = 2.0
 
@@ -31,7 +29,7 @@ class Stopwatch:
 
     def enter(self, phase: str) -> None:
         """End the phase before and begin this one; nothing happens within it, or with an unknown word."""
-        if phase != self._phase and phase in PHASES:
+        if phase != self._phase and phase in measurement.PHASE_NAMES:
             self.stop()
             self._phase, self._since = phase, time.monotonic()
             self._span = self._tracer.start_span(phase)
