@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from procrastinate import JobContext
 from sqlalchemy import select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests import media
 from tests.conftest import Serve, Service
 from tests.door import Door
@@ -26,9 +28,9 @@ from music_downloader import worker
 from music_downloader.jobs import CLEAN_UP, MEASURE, QUIET, UPKEEP, enqueue
 from music_downloader.library.filing import publish
 from music_downloader.migration import upgrade
-from music_downloader.model import Track
+from music_downloader.model import DownloadStatus, Track
 from music_downloader.postgres import EmbeddedPostgres
-from music_downloader.service import claim
+from music_downloader.service import claim, orphanage
 from music_downloader.task import custody, finish, publishing, upkeep
 from music_downloader.task.state import WorkerState
 from music_downloader.worker import run_worker
@@ -125,6 +127,15 @@ async def test_a_worker_that_loses_no_more_than_its_queue_keeps_its_downloads(
     async def are_two() -> bool:
         return len(await ask("SELECT id FROM procrastinate_workers")) >= 2 * before
 
+    judged = asyncio.Event()
+
+    async def take_in(session: AsyncSession, *, download_id: int) -> DownloadStatus | None:
+        status = await orphanage_take_in(session, download_id=download_id)
+        judged.set()
+        return status
+
+    orphanage_take_in = orphanage.take_in
+    monkeypatch.setattr(orphanage, "take_in", take_in)
     queue = (
         "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nas-music queue'"
     )
@@ -136,7 +147,8 @@ async def test_a_worker_that_loses_no_more_than_its_queue_keeps_its_downloads(
         assert all(
             await ask(f"SELECT pg_terminate_backend(pid)::int {queue} AND pid = ANY(ARRAY{of_the_first})")
         )
-        await asyncio.sleep(6)  # the other one's rescue has looked by then, more than once
+        with suppress(TimeoutError):  # until the other one's rescue has seen it without a job, and judged
+            await asyncio.wait_for(judged.wait(), 15)
         slow.go_on.set()
         assert await _outcome(alice, number) == ("completed", 1)
         assert slow.requests == asked
