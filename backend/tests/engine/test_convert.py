@@ -57,6 +57,22 @@ async def convert(engine: Engine, path: Path, wanted: AudioFormat = AudioFormat.
     return audio
 
 
+@pytest.mark.parametrize("wanted", [AudioFormat.BEST, AudioFormat.OPUS])
+@pytest.mark.parametrize("kind", ["mp3", "flac", "aac", "wav"])
+async def test_what_turns_out_to_last_too_long_is_refused(
+    engine: Engine, stage: Stage, kind: str, wanted: AudioFormat
+) -> None:
+    path = stage(media.make(kind, seconds=9))
+    with pytest.raises(
+        DownloadFailedError, match="lasts 9 seconds, more than the 7 seconds allowed"
+    ) as caught:
+        await engine.convert(path, wanted=wanted, deadline=60.0, max_duration=7.0)
+    assert (caught.value.code, caught.value.transient) == (ErrorCode.TOO_LONG, False)
+    assert not [file for file in path.parent.iterdir() if file.name.startswith("audio.")]
+    shutil.copyfile(media.make(kind, seconds=9), path)
+    assert (await engine.convert(path, wanted=wanted, deadline=60.0, max_duration=10.0)).audio.duration
+
+
 @pytest.mark.parametrize(("kind", "expected"), RIGHT_ALREADY.items())
 async def test_best_leaves_every_byte_where_the_container_is_right(
     engine: Engine, stage: Stage, kind: str, expected: tuple[str, str]

@@ -16,6 +16,7 @@ from tests import media
 from tests.conftest import Serve, Service
 from tests.following import ended, submit, until, until_true
 from tests.source import Source
+from tests.worker.landing import files
 
 from music_downloader import worker
 from music_downloader.config.audio import AudioFormat
@@ -460,6 +461,18 @@ async def test_staging_folders_that_nobody_comes_back_to_are_removed(
             break
         await asyncio.sleep(0.05)
     assert [folder.exists() for folder in (kept, forgotten, fresh)] == [True, False, True]
+
+
+async def test_what_turns_out_to_last_too_long_fails_at_once_and_leaves_nothing(
+    serve: Serve, source: Source
+) -> None:
+    service = await serve(embedded_worker=True, max_duration=5)
+    alice = await service.sign_in()
+    url = source.file("/long.mp3", media.make("mp3", seconds=9, title="Long"))
+    shown = await ended(alice, await submit(alice, url))
+    assert (shown["status"], shown["error_code"], shown["attempts"]) == ("failed", "too_long", 1)
+    assert "9 seconds, more than the 5 seconds allowed" in shown["error_message"]
+    assert files(service.library) == []
 
 
 async def test_nothing_is_left_in_the_staging_folder(working: Service, source: Source) -> None:

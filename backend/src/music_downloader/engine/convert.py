@@ -10,6 +10,7 @@ import structlog
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.engine import ffmpeg, wholeness
+from music_downloader.engine.faults import too_long
 from music_downloader.engine.loudness import MEASURING, Loudness, Meter
 from music_downloader.engine.probe import Audio, probe
 from music_downloader.engine.spawner import Spawner
@@ -78,6 +79,7 @@ async def to_audio(
     wanted: AudioFormat,
     deadline: float,
     max_bytes: int | None = None,
+    max_duration: float | None = None,
     min_free: int = 0,
     measure: bool = False,
     turn: AbstractAsyncContextManager[None] | None = None,
@@ -90,17 +92,21 @@ async def to_audio(
     seconds of ffmpeg's work; `turn` is entered for just that work, and so may make it wait. With `measure`,
     what is encoded is measured too; the file is the same either way.
 
-    Raises DownloadFailedError: no_space also while ffmpeg works and less than `min_free` bytes are left.
+    Raises DownloadFailedError: too_long for what lasts longer than `max_duration` seconds, which many sources
+    don't tell before; no_space also while ffmpeg works and less than `min_free` bytes are left.
     """
     source = await probe(spawner, path)
     if await asyncio.to_thread(wholeness.breaks_off, path, source.container):
         raise DownloadFailedError(
             ErrorCode.BAD_MEDIA, "The audio is incomplete: it ends before what its header promises."
         )
+    if not source.estimated:
+        _refuse_longer(source, max_duration)
     codec = _target(source, wanted)
     home = _HOMES[codec]
     output = path.with_name(f"audio.{home.extension}")
     if source.codec == codec and source.container == home.container and not source.has_video:
+        _refuse_longer(source, max_duration)
         path.rename(output)  # noqa: ASYNC240 - within one folder
         return Converted(audio=replace(source, path=output), original=True)
     original = source.codec == codec
@@ -131,11 +137,17 @@ async def to_audio(
         raise ffmpeg.failure(words)
     try:
         result = await _checked(spawner, output, source, codec)
+        _refuse_longer(result, max_duration)
     except DownloadFailedError:
         output.unlink(missing_ok=True)
         raise
     path.unlink(missing_ok=True)  # noqa: ASYNC240 - one file of the run's own
     return Converted(audio=result, original=original, loudness=meter.result() if meter else None)
+
+
+def _refuse_longer(audio: Audio, limit: float | None) -> None:
+    if limit is not None and audio.duration and audio.duration > limit:
+        raise too_long(audio.duration, limit)
 
 
 def _target(source: Audio, wanted: AudioFormat) -> str:

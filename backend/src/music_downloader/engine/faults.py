@@ -14,6 +14,17 @@ from music_downloader.errors import DownloadFailedError, ErrorCode
 MAX_SENTENCE: Final = 500
 _MAX_RETRY_AFTER: Final = 86_400.0
 _SERVER_ERROR: Final = 500
+_A_FEW: Final = 300.0  # seconds that are better told as such
+
+
+def too_long(duration: float, limit: float) -> DownloadFailedError:
+    """Make the fault of a track that lasts longer than it may; both in seconds."""
+    lasts, allowed = (
+        f"{each:.0f} seconds" if limit < _A_FEW else f"{each / 60:.0f} minutes" for each in (duration, limit)
+    )
+    return DownloadFailedError(
+        ErrorCode.TOO_LONG, f"This track lasts {lasts}, more than the {allowed} allowed."
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

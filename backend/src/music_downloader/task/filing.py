@@ -45,6 +45,7 @@ async def file_track(
             wanted=claimed.audio_format,
             deadline=settings.download_timeout,
             max_bytes=settings.max_file_size,
+            max_duration=settings.max_duration,
             min_free=least_room(settings),
             measure=settings.replaygain,
             on_start=begin_converting,

@@ -22,7 +22,7 @@ from yt_dlp.networking.exceptions import HTTPError, TransportError
 from yt_dlp.utils import MEDIA_EXTENSIONS
 
 from music_downloader.egress.verdict import Verdict
-from music_downloader.engine.faults import Fault
+from music_downloader.engine.faults import Fault, too_long
 from music_downloader.engine.order import ChildOrder, ChildPictureOrder, Emit, Item, Progress
 from music_downloader.engine.source import SourceInfo
 from music_downloader.engine.ytdlp import cookies, listing, pictures, verdicts
@@ -250,10 +250,7 @@ class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
                 ErrorCode.UNSUPPORTED_URL, "Live streams can't be downloaded; try again when it is over."
             )
         if limit is not None and isinstance(duration, int | float) and duration > limit:
-            raise DownloadFailedError(
-                ErrorCode.TOO_LONG,
-                f"This track lasts {duration / 60:.0f} minutes, more than the {limit / 60:.0f} allowed.",
-            )
+            raise too_long(duration, limit)
 
     def _use_proxy(self, proxy: str) -> None:
         self.params["proxy"] = proxy
