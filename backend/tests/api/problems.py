@@ -1,5 +1,6 @@
 """The one form that every error of the API has."""
 
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -15,6 +16,6 @@ def assert_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     fields = {"errors"} if status == 422 else set()
     assert set(body) == {"type", "title", "status", "detail"} | fields
-    assert body["status"] == status
+    assert (body["status"], body["title"]) == (status, HTTPStatus(status).phrase)
     assert body["detail"].endswith(".")
     return body

@@ -13,6 +13,7 @@ import jwt
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from tests.api.problems import assert_problem
 from tests.conftest import SECRET_KEY, Service
 
 from music_downloader.auth import password
@@ -129,6 +130,8 @@ async def test_login_takes_a_form_or_json_and_a_name_or_an_address(service: Serv
             assert token["expires_in"] == 30 * 60
     form = {"username": "alice", "password": ALICE["password"], "grant_type": "password", "scope": ""}
     assert (await service.http.post("/auth/login", data=form)).status_code == 200
+    other = await service.http.post("/auth/login", data={**form, "grant_type": "refresh_token"})
+    assert assert_problem(other, 422)["errors"][0]["loc"] == ["body", "grant_type"]
 
 
 async def test_what_is_too_long_is_told_in_characters(service: Service) -> None:

@@ -15,6 +15,7 @@ from tests.source import Source
 from music_downloader.errors import ErrorCode
 from music_downloader.library.presence import make_library
 from music_downloader.model import AuditLog, Download, DownloadKind, DownloadStatus, LibraryMark, Track
+from music_downloader.service import claim
 
 SONG = "https://music.example/song.mp3"
 CALLS = [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", ""), ("GET", "/file"), ("GET", "/cover")]
@@ -51,6 +52,19 @@ async def test_a_running_download_is_cancelled_and_leaves_nothing(working: Servi
     assert (await alice.post(f"/api/downloads/{download_id}/cancel")).json()["status"] == "cancelled"
     download = await ended(alice, download_id)
     assert (download["status"], download["progress"], download["file_path"]) == ("cancelled", None, None)
+
+
+async def test_what_a_dead_workers_download_has_left_goes_as_it_is_cancelled(
+    service: Service, sessions: Sessions
+) -> None:
+    alice = await service.sign_in()
+    download_id = await submit(alice, "https://music.example/song.mp3")
+    async with sessions.begin() as session:
+        assert await claim.take(session, download_id=download_id, places=2)
+    assert (await alice.post(f"/api/downloads/{download_id}/cancel")).status_code == 200
+    async with sessions() as session:
+        left = text("SELECT args -> 'download_ids' FROM procrastinate_jobs WHERE task_name = 'music:discard'")
+        assert (await session.scalars(left)).all() == [[download_id]]
 
 
 async def test_a_cancelled_download_can_be_tried_again(working: Service, source: Source) -> None:

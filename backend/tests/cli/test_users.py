@@ -9,6 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 from tests.cli.running import nas_music
+from typer.testing import CliRunner
+
+from music_downloader.cli import cli
 
 Ran = subprocess.CompletedProcess[str]
 Run = Callable[..., Ran]
@@ -33,6 +36,17 @@ def ask(database_url: str) -> Ask:
             return connection.execute(query.encode()).fetchall()
 
     return look
+
+
+def test_what_is_left_out_is_asked_for(
+    database_url: str, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("DATA_DIRECTORY", str(tmp_path / "data"))
+    said = "boss\nboss@example.org\ncorrect horse battery\ncorrect horse battery\n"
+    ran = CliRunner().invoke(cli, ["user", "create", "--admin"], input=said)
+    assert (ran.exit_code, "Made the administrator boss" in ran.output) == (0, True), ran.output
+    assert ask("SELECT username, email, is_admin FROM users") == [("boss", "boss@example.org", True)]
 
 
 def test_everybody_is_listed_with_role_and_state(run: Run) -> None:

@@ -506,6 +506,18 @@ export interface components {
         /**
          * AuditRead
          * @description One entry of the audit log. `user_id` is None where nobody is known, or the service itself acted.
+         * @example {
+         *       "action": "auth.login",
+         *       "created_at": "2026-01-02T18:29:58Z",
+         *       "details": {},
+         *       "id": 42,
+         *       "ip_address": "192.168.1.20",
+         *       "outcome": "success",
+         *       "resource": "user:1",
+         *       "user_agent": "curl/8.5.0",
+         *       "user_id": 1,
+         *       "username": "alice"
+         *     }
          */
         AuditRead: {
             /** Action */
@@ -648,6 +660,28 @@ export interface components {
         /**
          * DownloadRead
          * @description One download. `duration` is in seconds, `bitrate` in kbit/s, `file_size` in bytes.
+         * @example {
+         *       "album": "Album",
+         *       "album_artist": "Artist",
+         *       "artist": "Artist",
+         *       "attempts": 1,
+         *       "bitrate": 160,
+         *       "codec": "opus",
+         *       "completed_at": "2026-01-02T18:30:09Z",
+         *       "created_at": "2026-01-02T18:30:00Z",
+         *       "duration": 215.4,
+         *       "file_path": "Artist/2026 - Album/01 - Song.opus",
+         *       "file_size": 4318208,
+         *       "format": "best",
+         *       "id": 7,
+         *       "kind": "track",
+         *       "started_at": "2026-01-02T18:30:00Z",
+         *       "status": "completed",
+         *       "title": "Song",
+         *       "track_number": 1,
+         *       "updated_at": "2026-01-02T18:30:09Z",
+         *       "url": "https://artist.example/track/song"
+         *     }
          */
         DownloadRead: {
             /** Album */
@@ -732,6 +766,17 @@ export interface components {
         /**
          * HealthRead
          * @description The service's condition: that of its worst part.
+         * @example {
+         *       "checks": {
+         *         "database": {
+         *           "detail": "It answers.",
+         *           "status": "healthy"
+         *         }
+         *       },
+         *       "service": "nas-music-downloader",
+         *       "status": "healthy",
+         *       "version": "1.0.0"
+         *     }
          */
         HealthRead: {
             /** Checks */
@@ -770,6 +815,10 @@ export interface components {
         /**
          * LoginRequest
          * @description A username or an email address, and the password.
+         * @example {
+         *       "password": "correct horse battery",
+         *       "username": "alice"
+         *     }
          */
         LoginRequest: {
             /** Password */
@@ -780,6 +829,9 @@ export interface components {
         /**
          * MessageRead
          * @description One sentence.
+         * @example {
+         *       "message": "You are logged out."
+         *     }
          */
         MessageRead: {
             /** Message */
@@ -810,6 +862,28 @@ export interface components {
         /**
          * OwnedDownloadRead
          * @description A download, and whose it is.
+         * @example {
+         *       "album": "Album",
+         *       "album_artist": "Artist",
+         *       "artist": "Artist",
+         *       "attempts": 1,
+         *       "bitrate": 160,
+         *       "codec": "opus",
+         *       "completed_at": "2026-01-02T18:30:09Z",
+         *       "created_at": "2026-01-02T18:30:00Z",
+         *       "duration": 215.4,
+         *       "file_path": "Artist/2026 - Album/01 - Song.opus",
+         *       "file_size": 4318208,
+         *       "format": "best",
+         *       "id": 7,
+         *       "kind": "track",
+         *       "started_at": "2026-01-02T18:30:00Z",
+         *       "status": "completed",
+         *       "title": "Song",
+         *       "track_number": 1,
+         *       "updated_at": "2026-01-02T18:30:09Z",
+         *       "url": "https://artist.example/track/song"
+         *     }
          */
         OwnedDownloadRead: {
             /** Album */
@@ -874,6 +948,10 @@ export interface components {
         /**
          * PasswordChange
          * @description The password of now and the one to come.
+         * @example {
+         *       "current_password": "correct horse battery",
+         *       "new_password": "another horse entirely"
+         *     }
          */
         PasswordChange: {
             /** Current Password */
@@ -886,7 +964,13 @@ export interface components {
         };
         /**
          * Problem
-         * @description One fault: `title` names its kind, `detail` says in a sentence what happened here.
+         * @description One fault: `title` is the status in words, `detail` says in a sentence what happened here.
+         * @example {
+         *       "detail": "No such download among yours.",
+         *       "status": 404,
+         *       "title": "Not Found",
+         *       "type": "about:blank"
+         *     }
          */
         Problem: {
             /** Detail */
@@ -970,6 +1054,11 @@ export interface components {
         /**
          * TokenRead
          * @description A bearer token; `expires_in` is in seconds.
+         * @example {
+         *       "access_token": "eyJhbGciOiJIUzI1NiJ9.e30.x",
+         *       "expires_in": 86400,
+         *       "token_type": "bearer"
+         *     }
          */
         TokenRead: {
             /** Access Token */
@@ -1018,6 +1107,15 @@ export interface components {
         /**
          * UserRead
          * @description An account as its owner sees it.
+         * @example {
+         *       "created_at": "2026-01-01T10:00:00Z",
+         *       "email": "alice@example.org",
+         *       "id": 1,
+         *       "is_active": true,
+         *       "is_admin": false,
+         *       "last_login": "2026-01-02T18:30:00Z",
+         *       "username": "alice"
+         *     }
          */
         UserRead: {
             /**
@@ -1063,6 +1161,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ServiceRead"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description A fault of the service */
@@ -1114,6 +1230,24 @@ export interface operations {
             };
             /** @description Not allowed */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1194,6 +1328,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The input can't be used */
             422: {
                 headers: {
@@ -1255,6 +1407,24 @@ export interface operations {
             };
             /** @description Not allowed */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1419,6 +1589,24 @@ export interface operations {
             };
             /** @description Not logged in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1773,6 +1961,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The input can't be used */
             422: {
                 headers: {
@@ -1834,6 +2040,24 @@ export interface operations {
             };
             /** @description No such thing */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2108,6 +2332,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The input can't be used */
             422: {
                 headers: {
@@ -2195,6 +2437,24 @@ export interface operations {
             };
             /** @description No such thing */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2368,6 +2628,24 @@ export interface operations {
             };
             /** @description Not logged in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2586,6 +2864,24 @@ export interface operations {
             };
             /** @description Not logged in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2821,6 +3117,24 @@ export interface operations {
                     "application/json": components["schemas"]["HealthRead"];
                 };
             };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of the service */
             500: {
                 headers: {
@@ -2859,6 +3173,24 @@ export interface operations {
                     "application/json": components["schemas"]["LiveRead"];
                 };
             };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of the service */
             500: {
                 headers: {
@@ -2890,6 +3222,24 @@ export interface operations {
             };
             /** @description Not logged in */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too slow a request */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large a body */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -28,6 +28,7 @@ router = APIRouter(prefix="/auth", tags=["Authentication"], responses=responses(
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _OAUTH2_EXTRAS = {"grant_type", "scope", "client_id", "client_secret"}
+_OTHER_GRANT = {"loc": ("body", "grant_type"), "msg": "Input should be 'password'", "type": "literal_error"}
 
 
 @router.post(
@@ -60,6 +61,13 @@ async def read_login(request: Request) -> LoginRequest:
     try:
         if kind in {_FORM, _MULTIPART}:
             async with request.form(max_files=0, max_fields=10) as form:
+                if form.get("grant_type", "password") != "password":
+                    fault = {
+                        "loc": ("body", "grant_type"),
+                        "msg": "Only password is known",
+                        "type": "literal_error",
+                    }
+                    raise RequestValidationError([fault])
                 data: object = {k: v for k, v in form.items() if k not in _OAUTH2_EXTRAS}
         else:
             data = await request.json()

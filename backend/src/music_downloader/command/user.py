@@ -15,15 +15,20 @@ NewPassword = Annotated[
 
 @users.command("create")
 def create_user(
-    username: Annotated[str, typer.Argument(help="3-50 letters, digits, dots, underscores or hyphens")],
-    email: Annotated[str, typer.Argument(help="An email address")],
+    username: Annotated[
+        str | None, typer.Argument(help="3-50 letters, digits, dots, underscores or hyphens")
+    ] = None,
+    email: Annotated[str | None, typer.Argument(help="An email address")] = None,
     *,
     admin: Annotated[bool, typer.Option(help="Make an administrator.")] = False,
-    password: NewPassword,
+    password: Annotated[str | None, typer.Option(envvar="NAS_MUSIC_PASSWORD")] = None,
 ) -> None:
-    """Make an account; the password is asked for, or taken from NAS_MUSIC_PASSWORD."""
+    """Make an account; what is left out is asked for, the password where NAS_MUSIC_PASSWORD isn't set."""
     from music_downloader.command import accounts
 
+    username = username or typer.prompt("Username")
+    email = email or typer.prompt("Email")
+    password = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     user_id = accounts.create(username=username, email=email, password=password, is_admin=admin)
     typer.echo(f"Made {'the administrator' if admin else 'the user'} {username} with id {user_id}.")
 

@@ -21,9 +21,8 @@ _DESCRIPTION = (
     "Every error is application/problem+json (RFC 9457); every answer carries X-Request-ID."
 )
 
-# What is answered around the calls; a body may come with any but those that only look.
-_ANYWHERE = responses(500)
-_WITH_A_BODY = responses(408, 413, 500)
+# What is answered around the calls, whatever they are; a body may come with any.
+_ANYWHERE = responses(408, 413, 500)
 
 
 def describe_openapi(app: FastAPI) -> None:
@@ -40,16 +39,16 @@ def describe_openapi(app: FastAPI) -> None:
                 schema = model.model_json_schema(ref_template=_TEMPLATE)
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema
-        for method, operation in _operations(document):
-            for status, fault in (_ANYWHERE if method == "get" else _WITH_A_BODY).items():
+        for operation in _operations(document):
+            for status, fault in _ANYWHERE.items():
                 operation["responses"].setdefault(str(status), fault)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for path in document["paths"].values():
-        for method, operation in path.items():
+        for operation in path.values():
             if isinstance(operation, dict) and "responses" in operation:
-                yield method, operation
+                yield operation

@@ -32,7 +32,7 @@ from music_downloader.errors import (
     TooManyActiveError,
     TooManyStreamsError,
 )
-from music_downloader.schema.problem import MEDIA_TYPE, TITLES, FieldProblem, Problem
+from music_downloader.schema.problem import DESCRIPTIONS, MEDIA_TYPE, FieldProblem, Problem
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -66,9 +66,7 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """Return one fault as application/problem+json."""
-    body = Problem(
-        title=TITLES.get(status, "Something went wrong"), status=status, detail=detail, errors=errors
-    )
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
     return JSONResponse(
         body.model_dump(exclude_none=True),
         status_code=status,
@@ -101,7 +99,7 @@ async def on_http(request: Request, error: Exception) -> JSONResponse:
             422, "The body can't be read; send valid JSON.", errors=[unreadable]
         )
     details = {404: "There is nothing at this address.", 405: "This address doesn't take that method."}
-    fallback = TITLES.get(error.status_code, "The request was refused") + "."
+    fallback = DESCRIPTIONS.get(error.status_code, "The request was refused") + "."
     headers = dict(error.headers) if error.headers else {}
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods(request))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from music_downloader.model import Outcome
-from music_downloader.schema.base import Outgoing, Text
+from music_downloader.schema.base import Outgoing, Text, example
 from music_downloader.schema.download import DownloadQuery, DownloadRead, none_if_empty
 from music_downloader.schema.paging import PageQuery
 
@@ -39,6 +39,21 @@ class OwnedDownloadQuery(DownloadQuery):
 
 class AuditRead(Outgoing):
     """One entry of the audit log. `user_id` is None where nobody is known, or the service itself acted."""
+
+    model_config = example(
+        {
+            "id": 42,
+            "user_id": 1,
+            "username": "alice",
+            "action": "auth.login",
+            "resource": "user:1",
+            "outcome": "success",
+            "details": {},
+            "ip_address": "192.168.1.20",
+            "user_agent": "curl/8.5.0",
+            "created_at": "2026-01-02T18:29:58Z",
+        }
+    )
 
     id: int
     user_id: int | None

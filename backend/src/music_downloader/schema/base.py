@@ -3,7 +3,7 @@
 A time is written with a `Z`, since every connection to the database speaks UTC.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -15,6 +15,11 @@ def storable(value: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("the text isn't valid Unicode")
     return value
+
+
+def example(message: dict[str, Any]) -> ConfigDict:
+    """Return what has the documentation show such a message."""
+    return ConfigDict(json_schema_extra={"examples": [message]})
 
 
 Text = Annotated[str, AfterValidator(storable)]

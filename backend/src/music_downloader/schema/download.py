@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.errors import ErrorCode
 from music_downloader.model import DownloadKind, DownloadStatus
-from music_downloader.schema.base import Incoming, Outgoing, Text, storable
+from music_downloader.schema.base import Incoming, Outgoing, Text, example, storable
 from music_downloader.schema.paging import PageQuery
 
 URL_LIMIT = 2048
@@ -17,9 +17,7 @@ URL_LIMIT = 2048
 class DownloadCreate(Incoming):
     """What to download, and as what."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"url": "https://artist.example/track/song", "format": "best"}]}
-    )
+    model_config = example({"url": "https://artist.example/track/song", "format": "best"})
 
     url: Annotated[
         str,
@@ -50,6 +48,31 @@ class ItemsRead(Outgoing):
 
 class DownloadRead(Outgoing):
     """One download. `duration` is in seconds, `bitrate` in kbit/s, `file_size` in bytes."""
+
+    model_config = example(
+        {
+            "id": 7,
+            "url": "https://artist.example/track/song",
+            "kind": "track",
+            "status": "completed",
+            "title": "Song",
+            "artist": "Artist",
+            "album": "Album",
+            "album_artist": "Artist",
+            "track_number": 1,
+            "duration": 215.4,
+            "format": "best",
+            "codec": "opus",
+            "bitrate": 160,
+            "file_path": "Artist/2026 - Album/01 - Song.opus",
+            "file_size": 4318208,
+            "attempts": 1,
+            "created_at": "2026-01-02T18:30:00Z",
+            "updated_at": "2026-01-02T18:30:09Z",
+            "started_at": "2026-01-02T18:30:00Z",
+            "completed_at": "2026-01-02T18:30:09Z",
+        }
+    )
 
     id: int
     url: str

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from music_downloader.schema.base import Outgoing
+from music_downloader.schema.base import Outgoing, example
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -18,7 +18,16 @@ class FieldProblem(Outgoing):
 
 
 class Problem(Outgoing):
-    """One fault: `title` names its kind, `detail` says in a sentence what happened here."""
+    """One fault: `title` is the status in words, `detail` says in a sentence what happened here."""
+
+    model_config = example(
+        {
+            "type": "about:blank",
+            "title": "Not Found",
+            "status": 404,
+            "detail": "No such download among yours.",
+        }
+    )
 
     type: str = "about:blank"
     title: str
@@ -27,8 +36,8 @@ class Problem(Outgoing):
     errors: list[FieldProblem] | None = Field(default=None, description="Only with status 422")
 
 
-# The name of each kind of fault.
-TITLES = {
+# What each kind of fault comes to.
+DESCRIPTIONS = {
     400: "Not understood",
     401: "Not logged in",
     403: "Not allowed",
@@ -51,7 +60,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI entries for the faults that a call can answer with."""
     return {
         status: {
-            "description": TITLES[status],
+            "description": DESCRIPTIONS[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses

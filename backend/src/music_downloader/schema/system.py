@@ -1,6 +1,6 @@
 """The service itself on the wire."""
 
-from music_downloader.schema.base import Outgoing
+from music_downloader.schema.base import Outgoing, example
 from music_downloader.service.health import Condition
 
 
@@ -23,6 +23,15 @@ class CheckRead(Outgoing):
 
 class HealthRead(Outgoing):
     """The service's condition: that of its worst part."""
+
+    model_config = example(
+        {
+            "status": "healthy",
+            "service": "nas-music-downloader",
+            "version": "1.0.0",
+            "checks": {"database": {"status": "healthy", "detail": "It answers."}},
+        }
+    )
 
     status: Condition
     service: str

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import email_validator
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     EmailStr,
     Field,
     StrictBool,
@@ -22,7 +21,7 @@ from pydantic import (
 
 from music_downloader.auth.strength import weakness
 from music_downloader.errors import InvalidInputError
-from music_downloader.schema.base import Incoming, Outgoing, storable
+from music_downloader.schema.base import Incoming, Outgoing, example, storable
 
 Username = Annotated[str, StringConstraints(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9._-]+$")]
 Password = Annotated[  # the length first: it is then told in characters
@@ -55,12 +54,8 @@ def _address(value: object, read: ValidatorFunctionWrapHandler) -> object:
 class RegisterRequest(Incoming):
     """A new account."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"username": "alice", "email": "alice@example.org", "password": "correct horse battery"}
-            ]
-        }
+    model_config = example(
+        {"username": "alice", "email": "alice@example.org", "password": "correct horse battery"}
     )
 
     username: Username
@@ -104,6 +99,8 @@ def _told(error: ValidationError) -> InvalidInputError:
 class LoginRequest(Incoming):
     """A username or an email address, and the password."""
 
+    model_config = example({"username": "alice", "password": "correct horse battery"})
+
     username: Identifier
     password: GivenPassword
 
@@ -111,12 +108,20 @@ class LoginRequest(Incoming):
 class PasswordChange(Incoming):
     """The password of now and the one to come."""
 
+    model_config = example(
+        {"current_password": "correct horse battery", "new_password": "another horse entirely"}
+    )
+
     current_password: GivenPassword
     new_password: Password
 
 
 class TokenRead(Outgoing):
     """A bearer token; `expires_in` is in seconds."""
+
+    model_config = example(
+        {"access_token": "eyJhbGciOiJIUzI1NiJ9.e30.x", "token_type": "bearer", "expires_in": 86400}
+    )
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of a scheme
@@ -126,11 +131,25 @@ class TokenRead(Outgoing):
 class MessageRead(Outgoing):
     """One sentence."""
 
+    model_config = example({"message": "You are logged out."})
+
     message: str
 
 
 class UserRead(Outgoing):
     """An account as its owner sees it."""
+
+    model_config = example(
+        {
+            "id": 1,
+            "username": "alice",
+            "email": "alice@example.org",
+            "is_active": True,
+            "is_admin": False,
+            "created_at": "2026-01-01T10:00:00Z",
+            "last_login": "2026-01-02T18:30:00Z",
+        }
+    )
 
     id: int
     username: str
@@ -154,7 +173,7 @@ class UserPage(Outgoing):
 class UserChange(Incoming):
     """What an administrator changes about an account; what is left out stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"is_active": False}]})
+    model_config = example({"is_active": False})
 
     is_active: StrictBool | None = Field(default=None, description="False ends every session at once")
     is_admin: StrictBool | None = None

@@ -60,8 +60,8 @@ async def cancel(session: AsyncSession, *, user: User, download_id: int, origin:
     )
     for name in sorted(row.host for row in before if row.fetching):
         await host.call_next(session, name)
-    begun = [row.id for row in before if row.started_at and row.status is DownloadStatus.PENDING]
-    if begun:  # no worker is at them that could clear up
+    begun = [row.id for row in before if row.started_at]
+    if begun:  # a worker that is at one clears up too, but it may have died
         await enqueue(session, DISCARD, queue=UPKEEP, arguments={"download_ids": begun})
     await _settle(session, download)
     await _record(session, Action.CANCEL, user, download_id, origin)
