@@ -7,15 +7,17 @@ from functools import wraps
 from pathlib import PurePosixPath
 
 import structlog
-from procrastinate import App, JobContext, RetryStrategy
+from procrastinate import App, JobContext, RetryDecision, RetryStrategy
+from procrastinate.jobs import Job
 
-from music_downloader.errors import DownloadFailedError
+from music_downloader.errors import DownloadFailedError, LostQueueError
 from music_downloader.jobs import (
     DISCARD,
     FINISH,
     MEASURE,
     MEASURE_AFTER_SECONDS,
     MEASURE_ALBUMS,
+    MOST_RETRIES,
     QUIET,
     UPKEEP,
     enqueue,
@@ -30,10 +32,21 @@ from music_downloader.task.withdrawal import remove
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Each of them may run twice; the queue brings one again that failed, or that a stop cut short.
-_RETRIES = RetryStrategy(max_attempts=5, wait=30, exponential_wait=4)
 _PUT_OFF_SECONDS = 60.0
 _Job = Callable[..., Awaitable[None]]
+
+
+class _Retries(RetryStrategy):
+    """Brings a job again, later each time, until it has failed for good; a stop never ends one."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, asyncio.CancelledError | LostQueueError):
+            return RetryDecision(retry_in={"seconds": self.wait})
+        return super().get_retry_decision(exception=exception, job=job)
+
+
+# Each of them may run twice.
+_RETRIES = _Retries(max_attempts=MOST_RETRIES, wait=30, exponential_wait=4)
 
 
 def declare(app: App) -> None:
