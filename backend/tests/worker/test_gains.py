@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from tests import media
 from tests.conftest import Serve, Service
 from tests.following import ended, submit, until_true
 from tests.source import Source
-from tests.worker.landing import Sessions, land
+from tests.worker.landing import Sessions, gains, land, quiet
 
 from music_downloader import worker
 from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
-from music_downloader.jobs import MEASURE, MEASURE_ALBUMS
+from music_downloader.jobs import MEASURE, MEASURE_ALBUMS, RECONCILE, enqueue
 from music_downloader.model import Track
+from music_downloader.service import library
 from music_downloader.task import finish, publishing
 from music_downloader.worker import run_worker
 
@@ -59,6 +61,24 @@ async def _measure(sessions: Sessions, *, attempts: int = 0) -> None:
         )
 
 
+async def _catch_up(sessions: Sessions) -> int:
+    async with sessions.begin() as session:
+        later = datetime.now(UTC) + timedelta(hours=1)
+        return await library.queue_unmeasured(session, before=later, most=100)
+
+
+async def _reconcile(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await enqueue(session, RECONCILE, arguments={})
+
+    async def is_done() -> bool:
+        async with sessions() as session:
+            jobs = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = :name")
+            return await session.scalar(jobs, {"name": RECONCILE}) == 0
+
+    await until_true(is_done)
+
+
 async def _known(sessions: Sessions) -> dict[str, Any]:
     """Return what is known of each track's loudness, by its path."""
     async with sessions() as session:
@@ -78,6 +98,30 @@ def _hold(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event
 
     monkeypatch.setattr(Engine, "measure", measured)
     return begun, goes_on
+
+
+async def test_a_file_that_was_away_gets_its_gain_once_it_is_back(
+    working: Service, source: Source, sessions: Sessions, tmp_path: Path
+) -> None:
+    alice = await working.sign_in()
+    names = [
+        (await land(alice, source.file(f"/{n}.mp3", media.make("mp3", frequency=300 + n))))[0]["file_path"]
+        for n in range(2)
+    ]
+    moved, linked = [working.library / name for name in names]
+    for path in (moved, linked):
+        path.rename(tmp_path / path.name)
+    linked.symlink_to(tmp_path / "nowhere.mp3")  # this is what lies there, and can't be measured
+    await _measure(sessions)
+    await quiet(sessions)
+    assert await _known(sessions) == dict(zip(names, (None, {}), strict=True))
+    await _reconcile(sessions)
+    assert await _catch_up(sessions) == 0
+    (tmp_path / moved.name).rename(moved)
+    await _reconcile(sessions)
+    assert await _catch_up(sessions) == 1
+    await quiet(sessions)
+    assert gains(moved)
 
 
 async def test_a_lost_queue_in_the_last_attempt_gives_nothing_up(

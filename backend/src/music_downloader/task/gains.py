@@ -77,7 +77,7 @@ async def _loudness(state: WorkerState, track: Track) -> _Loudness | None:
             kept = {"blocks": found.blocks, "peak": found.peak}
         except DownloadFailedError as error:
             log.info("loudness.unknown", path=track.path, detail=error.detail)
-            if error.transient and path.exists():
+            if error.transient or await asyncio.to_thread(_is_gone, path):
                 return None
             kept = {}
         finally:
@@ -87,6 +87,15 @@ async def _loudness(state: WorkerState, track: Track) -> _Loudness | None:
     if not kept:
         return None
     return {int(level): int(count) for level, count in kept["blocks"].items()}, float(kept["peak"])
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether nothing lies there; what the disk doesn't say is no reason to think so."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
 
 
 async def _write_gain(state: WorkerState, track: Track, found: Gain | None) -> None:
