@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import undefer
+from structlog.testing import capture_logs
 from tests import media
 from tests.conftest import Serve, Service
 from tests.following import ended, submit, until_true
@@ -18,7 +19,9 @@ from tests.worker.landing import Sessions, gains, land, quiet
 from music_downloader import worker
 from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
+from music_downloader.errors import DownloadFailedError, ErrorCode
 from music_downloader.jobs import MEASURE, MEASURE_ALBUMS, RECONCILE, enqueue
+from music_downloader.library.loudness import gain
 from music_downloader.model import Track
 from music_downloader.service import library
 from music_downloader.task import finish, publishing
@@ -86,6 +89,21 @@ async def _known(sessions: Sessions) -> dict[str, Any]:
         return {track.path: track.loudness for track in tracks}
 
 
+def _falter(monkeypatch: pytest.MonkeyPatch, fails: Callable[[Path], bool]) -> list[Path]:
+    """Have files fail as they do when memory is short; return what is measured from now on."""
+    asked: list[Path] = []
+    measure = Engine.measure
+
+    async def measured(engine: Engine, path: Path, **options: Any) -> Any:
+        asked.append(path)
+        if fails(path):
+            raise DownloadFailedError(ErrorCode.INTERNAL, "It ended unexpectedly.", transient=True)
+        return await measure(engine, path, **options)
+
+    monkeypatch.setattr(Engine, "measure", measured)
+    return asked
+
+
 def _hold(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
     """Have measuring take until the second event is set; the first is set as it begins."""
     begun, goes_on = asyncio.Event(), asyncio.Event()
@@ -98,6 +116,16 @@ def _hold(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event
 
     monkeypatch.setattr(Engine, "measure", measured)
     return begun, goes_on
+
+
+async def _album(working: Service, source: Source, sessions: Sessions) -> list[Path]:
+    """Download an album; its tracks are of one level, but the higher, the louder to the ear."""
+    alice = await working.sign_in()
+    made = [media.make("mp3", frequency=100 * 3**n, title=f"Song {n}", artist="The Band") for n in range(3)]
+    urls = [source.file(f"/{n}.mp3", path) for n, path in enumerate(made)]
+    _, of_it = await land(alice, source.album_page("/album", urls, title="The Band - An Album"))
+    await _waits(sessions, 0)
+    return [working.library / one["file_path"] for one in of_it]
 
 
 async def test_a_file_that_was_away_gets_its_gain_once_it_is_back(
@@ -122,6 +150,118 @@ async def test_a_file_that_was_away_gets_its_gain_once_it_is_back(
     assert await _catch_up(sessions) == 1
     await quiet(sessions)
     assert gains(moved)
+
+
+async def test_a_track_that_fails_each_time_is_given_up_in_the_end(
+    working: Service, source: Source, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = _falter(monkeypatch, lambda _: True)
+    alice = await working.sign_in()
+    shown, _ = await land(alice, source.file("/long.mp3", media.make("mp3")))
+    for attempt in range(_RETRIES):
+        await _measure(sessions, attempts=attempt)
+        await _waits(sessions, attempt + 1)
+        assert await _known(sessions) == {shown["file_path"]: None}
+        assert await _catch_up(sessions) == 0
+    with capture_logs() as logged:
+        await _measure(sessions, attempts=_RETRIES)
+        await quiet(sessions)
+    assert await _known(sessions) == {shown["file_path"]: {}}
+    said = [entry for entry in logged if entry["event"] == "loudness.given_up"]
+    assert [(entry["log_level"], entry["path"]) for entry in said] == [("warning", shown["file_path"])]
+    assert len(asked) == _RETRIES + 1
+    assert await _catch_up(sessions) == 0
+
+
+async def test_what_is_being_measured_is_not_queued_beside_that(
+    working: Service, source: Source, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on = _hold(monkeypatch)
+    alice = await working.sign_in()
+    shown, _ = await land(alice, source.file("/long.mp3", media.make("mp3")))
+    await _measure(sessions)
+    await asyncio.wait_for(begun.wait(), 30)
+    assert await _catch_up(sessions) == 0
+    goes_on.set()
+    await quiet(sessions)
+    assert gains(working.library / shown["file_path"])
+
+
+async def test_an_album_waits_for_a_track_whose_fault_may_pass(
+    working: Service, source: Source, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = await _album(working, source, sessions)
+    faults = [paths[0]]
+    asked = _falter(monkeypatch, lambda path: path in faults and faults.pop() == path)
+    await _measure(sessions)
+    await _waits(sessions, 1)
+    assert [gains(path) for path in paths] == [{}] * 3
+    await _measure(sessions, attempts=1)
+    await quiet(sessions)
+    assert asked == [*paths, paths[0]]  # what was measured isn't measured again
+    known = [
+        ({int(level): count for level, count in one["blocks"].items()}, one["peak"])
+        for one in (await _known(sessions)).values()
+    ]
+    whole = gain(known[0], album=known)
+    assert whole is not None
+    assert {gains(path)["REPLAYGAIN_ALBUM_GAIN"] for path in paths} == {f"{whole.album_gain:.2f} dB"}
+
+
+async def test_an_album_goes_on_at_last_without_a_track_that_fails_each_time(
+    working: Service, source: Source, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = await _album(working, source, sessions)
+    _falter(monkeypatch, lambda path: path == paths[0])
+    await _measure(sessions, attempts=_RETRIES)
+    await quiet(sessions)
+    assert gains(paths[0]) == {}
+    assert len({gains(path)["REPLAYGAIN_ALBUM_GAIN"] for path in paths[1:]}) == 1
+    assert (await _known(sessions))[str(paths[0].relative_to(working.library))] == {}
+
+
+async def test_an_album_doesnt_keep_the_others_of_its_list_waiting(
+    working: Service, source: Source, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await working.sign_in()
+    made = [
+        media.make("mp3", frequency=300 + n, title=f"Song {n}", artist=f"Band {n}", album=f"Album {n}")
+        for n in range(2)
+    ]
+    entries = [(f"Song {n}", source.file(f"/{n}.mp3", path)) for n, path in enumerate(made)]
+    _, of_it = await land(alice, source.xspf("/mix.xspf", entries))
+    await _waits(sessions, 0)
+    first, second = [working.library / one["file_path"] for one in of_it]
+    _falter(monkeypatch, lambda path: path == first)
+    await _measure(sessions)
+    await _waits(sessions, 1)
+    assert (gains(first), "REPLAYGAIN_ALBUM_GAIN" in gains(second)) == ({}, True)
+
+
+async def test_a_library_that_goes_away_in_the_last_attempt_is_waited_for(
+    working: Service, source: Source, sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await working.sign_in()
+    shown, _ = await land(alice, source.file("/song.mp3", media.make("mp3")))
+
+    def goes(_: Path) -> bool:
+        working.library.rename(tmp_path / "away")
+        working.library.mkdir()
+        return True
+
+    with monkeypatch.context() as patched:
+        _falter(patched, goes)
+        await _measure(sessions, attempts=_RETRIES)
+        await _waits(sessions, 0)
+    assert await _known(sessions) == {shown["file_path"]: None}
+    working.library.rmdir()
+    (tmp_path / "away").rename(working.library)
+
+    async def is_measured() -> bool:  # for a moment, what was found of the library before still holds
+        await _measure(sessions)
+        return bool((await _known(sessions))[shown["file_path"]])
+
+    await until_true(is_measured)
 
 
 async def test_a_lost_queue_in_the_last_attempt_gives_nothing_up(
@@ -158,4 +298,29 @@ async def test_a_worker_that_is_stopped_in_the_last_attempt_gives_nothing_up(
     stop.set()
     await asyncio.wait_for(running, 30)
     await _waits(sessions, _RETRIES + 1)
+    assert await _known(sessions) == {shown["file_path"]: None}
+
+
+async def test_what_a_stop_takes_away_in_the_last_attempt_gives_nothing_up(
+    serve: Serve,
+    make_settings: Callable[..., Settings],
+    source: Source,
+    sessions: Sessions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = asyncio.Event()
+
+    def ends(_: Path) -> bool:  # whoever stops a service may end what it has started along with it
+        stop.set()
+        return True
+
+    _falter(monkeypatch, ends)
+    service = await serve()
+    alice = await service.sign_in()
+    number = await submit(alice, source.file("/song.mp3", media.make("mp3")))
+    running = asyncio.create_task(run_worker(make_settings(), stop=stop))
+    shown = await ended(alice, number)
+    await _measure(sessions, attempts=_RETRIES)
+    await asyncio.wait_for(running, 30)
+    await _waits(sessions, 0)
     assert await _known(sessions) == {shown["file_path"]: None}

@@ -246,10 +246,12 @@ async def tracks_of(session: AsyncSession, *, collection_id: int) -> Sequence[Tr
 async def queue_unmeasured(session: AsyncSession, *, before: datetime, most: int) -> int:
     """Queue the measuring of tracks that nobody has got to since `before`; return how many.
 
-    None are while others wait still, and none whose file is known to be gone.
+    None are while others wait still, or are at it; and none whose file is known to be gone.
     """
     waiting = await session.scalar(
-        text("SELECT 1 FROM procrastinate_jobs WHERE task_name = :name AND status = 'todo' LIMIT 1"),
+        text(
+            "SELECT 1 FROM procrastinate_jobs WHERE task_name = :name AND status IN ('todo', 'doing') LIMIT 1"
+        ),
         {"name": MEASURE},
     )
     if waiting is not None:

@@ -62,7 +62,10 @@ def declare(app: App) -> None:
 
 
 def _when_there_is_a_library(name: str, queue: str, run: _Job) -> _Job:
-    """Put a job off, at no cost, while the library is full or gone: before it, and when it fails by that."""
+    """Put a job off, at no cost, while the library is full or gone: before it, and when it fails by that.
+
+    So is one that fails as the worker ends, which may have taken its processes away.
+    """
 
     @wraps(run)
     async def run_or_put_off(context: JobContext, **arguments: object) -> None:
@@ -71,7 +74,7 @@ def _when_there_is_a_library(name: str, queue: str, run: _Job) -> _Job:
             try:
                 return await run(context, **arguments)
             except (OSError, DownloadFailedError):
-                if await state.storage.closed(now=True) is None:
+                if not state.is_ending and await state.storage.closed(now=True) is None:
                     raise
         async with state.sessionmaker.begin() as session:
             await enqueue(session, name, queue=queue, delay=_PUT_OFF_SECONDS, arguments=arguments)

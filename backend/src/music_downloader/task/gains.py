@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import structlog
 from procrastinate import JobContext
 
 from music_downloader.errors import DownloadFailedError
+from music_downloader.jobs import MOST_RETRIES
 from music_downloader.library.albums import album_key
 from music_downloader.library.filing import remove_staging, replace, sha256_of, staging_directory
 from music_downloader.library.gain import Gain
@@ -32,7 +34,7 @@ async def measure(context: JobContext, track_id: int) -> None:
         track = await library.measured(session, track_id=track_id)
     if track is None:
         return
-    found = await _loudness(state, track)
+    found = await _loudness(state, track, is_last=_is_last(context))
     if found is not None:
         await _write_gain(state, track, gain(found))
 
@@ -42,8 +44,19 @@ async def measure_albums(context: JobContext, collection_id: int) -> None:
     state = WorkerState.of(context)
     async with state.sessionmaker() as session:
         tracks = await library.tracks_of(session, collection_id=collection_id)
+    fault = None
     for album in _albums(tracks):
-        await _measure_album(state, album)
+        try:
+            await _measure_album(state, album, is_last=_is_last(context))
+        except DownloadFailedError as error:  # the other albums needn't wait for this one
+            fault = error
+    if fault is not None:
+        raise fault
+
+
+def _is_last(context: JobContext) -> bool:
+    """Whether the queue won't bring the job again, should it fail."""
+    return context.job.attempts >= MOST_RETRIES
 
 
 def _albums(tracks: Sequence[Track]) -> list[list[Track]]:
@@ -56,37 +69,61 @@ def _albums(tracks: Sequence[Track]) -> list[list[Track]]:
     return list(albums.values())
 
 
-async def _measure_album(state: WorkerState, tracks: Sequence[Track]) -> None:
-    measured = [(track, await _loudness(state, track)) for track in tracks]
+async def _measure_album(state: WorkerState, tracks: Sequence[Track], *, is_last: bool) -> None:
+    """Write the gains of an album; none while a track may still be measured, which is raised."""
+    measured: list[tuple[Track, _Loudness | None]] = []
+    fault = None
+    for track in tracks:
+        try:
+            measured.append((track, await _loudness(state, track, is_last=is_last)))
+        except DownloadFailedError as error:  # what the others are found to be is kept for the next time
+            fault = error
+    if fault is not None:
+        raise fault
     known = [loudness for _, loudness in measured if loudness is not None]
     for track, loudness in measured:
         if loudness is not None:
             await _write_gain(state, track, gain(loudness, album=known))
 
 
-async def _loudness(state: WorkerState, track: Track) -> _Loudness | None:
-    """Return what is known of a track's loudness, measured now if nothing is; None where it can't be."""
+async def _loudness(state: WorkerState, track: Track, *, is_last: bool) -> _Loudness | None:
+    """Return what is known of a track's loudness, measured now if nothing is; None where it can't be.
+
+    A fault that may pass is raised, but for the last attempt.
+    """
     kept = track.loudness
     if kept is None:
-        path = state.settings.output_directory / track.path
-        staging = await asyncio.to_thread(_staging, state, track)
-        try:
-            found = await state.engine.measure(
-                path, directory=staging, deadline=state.settings.download_timeout
-            )
-            kept = {"blocks": found.blocks, "peak": found.peak}
-        except DownloadFailedError as error:
-            log.info("loudness.unknown", path=track.path, detail=error.detail)
-            if error.transient or await asyncio.to_thread(_is_gone, path):
-                return None
-            kept = {}
-        finally:
-            await asyncio.to_thread(remove_staging, staging)
+        kept = await _measured(state, track, is_last=is_last)
+        if kept is None:
+            return None
         async with state.sessionmaker.begin() as session:
             await library.note_loudness(session, track_id=track.id, loudness=kept)
     if not kept:
         return None
     return {int(level): int(count) for level, count in kept["blocks"].items()}, float(kept["peak"])
+
+
+async def _measured(state: WorkerState, track: Track, *, is_last: bool) -> dict[str, Any] | None:
+    """Measure a file; {} where that can't be done, None where there is none just now."""
+    path = state.settings.output_directory / track.path
+    staging = await asyncio.to_thread(_staging, state, track)
+    try:
+        found = await state.engine.measure(path, directory=staging, deadline=state.settings.download_timeout)
+    except DownloadFailedError as error:
+        log.info("loudness.unknown", path=track.path, detail=error.detail)
+        if await state.storage.closed(now=True) is not None:
+            raise  # whatever was found says nothing of the track
+        if await asyncio.to_thread(_is_gone, path):
+            return None
+        if not error.transient:
+            return {}
+        if state.is_ending or not is_last:
+            raise
+        log.warning("loudness.given_up", path=track.path, detail=error.detail)
+        return {}
+    finally:
+        await asyncio.to_thread(remove_staging, staging)
+    return {"blocks": found.blocks, "peak": found.peak}
 
 
 def _is_gone(path: Path) -> bool:
