@@ -31,6 +31,9 @@ PERIODIC = (CLEAN_UP, RESCUE, FOLD, RECONCILE)  # they come by themselves, again
 # stays as it is for a moment.
 MEASURE_AFTER_SECONDS = 30.0
 
+# What is done behind everybody's back is brought again so often when it fails.
+MOST_RETRIES = 5
+
 # A worker writes its heartbeat every few seconds; one that has been silent this long is taken for dead.
 SILENT_AFTER_SECONDS = 15
 

@@ -51,7 +51,7 @@ LINES = {
     "committed": Line(module="task.download", name="remove_staging", after=False),
     "writing a playlist": Line(module="library.playlists", name="move"),
     "wrote a playlist": Line(module="task.finish", name="write_playlist"),
-    "rewrote a file": Line(module="task.finish", name="replace"),
+    "rewrote a file": Line(module="task.gains", name="replace"),
     "rescuing": Line(module="service.orphanage", name="take_in"),
     "submitting": Line(module="service.submission", name="enqueue_download"),
 }

@@ -24,6 +24,7 @@ from music_downloader.library.filing import STAGING, sha256_of
 from music_downloader.library.tags import retag
 from music_downloader.model import Download, Track
 from music_downloader.task import finish, publishing
+from music_downloader.task.gains import tagged_copy
 from music_downloader.worker import run_worker
 
 KINDS = ("mp3", "m4a", "flac", "opus", "ogg")
@@ -202,11 +203,10 @@ async def test_no_gain_is_written_by_way_of_a_link_or_over_what_another_has_writ
     linked.symlink_to(elsewhere)
     content = elsewhere.read_bytes()
     stagings: list[Path] = []
-    copy = finish.tagged_copy
 
     def copied_late(original: Path, staging: Path, found: Any) -> Any:
         stagings.append(staging)
-        result = copy(original, staging, found)
+        result = tagged_copy(original, staging, found)
         if original == raced:  # another album has just given it its own gain, and its row says so
             retag(raced, dataclasses.replace(found, album_gain=1.23))
             with psycopg.connect(working.settings.conninfo) as connection:
@@ -216,7 +216,7 @@ async def test_no_gain_is_written_by_way_of_a_link_or_over_what_another_has_writ
                 )
         return result
 
-    monkeypatch.setattr(finish, "tagged_copy", copied_late)
+    monkeypatch.setattr("music_downloader.task.gains.tagged_copy", copied_late)
     await _now(sessions)
     await quiet(sessions)
     assert elsewhere.read_bytes() == content

@@ -246,17 +246,19 @@ async def tracks_of(session: AsyncSession, *, collection_id: int) -> Sequence[Tr
 async def queue_unmeasured(session: AsyncSession, *, before: datetime, most: int) -> int:
     """Queue the measuring of tracks that nobody has got to since `before`; return how many.
 
-    None are, while others wait still.
+    None are while others wait still, or are at it; and none whose file is known to be gone.
     """
     waiting = await session.scalar(
-        text("SELECT 1 FROM procrastinate_jobs WHERE task_name = :name AND status = 'todo' LIMIT 1"),
+        text(
+            "SELECT 1 FROM procrastinate_jobs WHERE task_name = :name AND status IN ('todo', 'doing') LIMIT 1"
+        ),
         {"name": MEASURE},
     )
     if waiting is not None:
         return 0
     unmeasured = await session.scalars(
         select(Track.id)
-        .where(Track.loudness.is_(None), Track.created_at < before)
+        .where(Track.loudness.is_(None), Track.missing_since.is_(None), Track.created_at < before)
         .order_by(Track.id)
         .limit(most)
     )
