@@ -3,8 +3,7 @@
 import asyncio
 import base64
 import json
-import statistics
-import time
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests.api.problems import assert_problem
 from tests.conftest import SECRET_KEY, Service
+from tests.following import PATIENCE
 
 from music_downloader.auth import password
 from music_downloader.auth.token import AUDIENCE, ISSUER
@@ -165,18 +165,29 @@ async def test_an_unknown_user_and_a_wrong_password_get_the_same_answer(service:
 async def test_an_unknown_user_costs_as_much_time_as_a_wrong_password(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(password, "COST", 10)
+    monkeypatch.setattr(password, "COST", 5)
     password.hash_of_nobody.cache_clear()
-    password.hash_of_nobody()
+    password.hash_of_nobody()  # as a start does
     await service.http.post("/auth/register", json=ALICE)
-    times: dict[str, list[float]] = {"alice": [], "nobody": []}
-    for _ in range(7):
-        for name, taken in times.items():
-            started = time.perf_counter()
-            await service.http.post("/auth/login", data={"username": name, "password": "wrong horse"})
-            taken.append(time.perf_counter() - started)
-    known, unknown = (statistics.median(taken) for taken in times.values())
-    assert 0.5 < known / unknown < 2
+    work: list[tuple[str, bytes]] = []
+
+    def counted(name: str) -> None:
+        real = getattr(bcrypt, name)
+
+        def count(given: bytes, salt: bytes) -> Any:
+            work.append((name, salt[:7]))  # what a check costs is written at the beginning of its hash
+            return real(given, salt)
+
+        monkeypatch.setattr(bcrypt, name, count)
+
+    counted("checkpw")
+    counted("hashpw")
+    done = {}
+    for name in ("alice", "nobody"):
+        await service.http.post("/auth/login", data={"username": name, "password": "wrong horse"})
+        done[name] = work.copy()
+        work.clear()
+    assert done["alice"] == done["nobody"] == [("checkpw", b"$2b$05$")]
 
 
 async def test_an_inactive_user_is_told_only_after_the_right_password(
@@ -405,14 +416,23 @@ async def test_a_flood_of_logins_leaves_room_for_everybody_else(
 ) -> None:
     service = await serve(login_limit="off")  # as if each came from another address
     alice = await service.sign_in()
-    monkeypatch.setattr(password, "COST", 11)
-    password.hash_of_nobody.cache_clear()
-    password.hash_of_nobody()
+    under_way, go_on = threading.Semaphore(0), threading.Event()
+
+    def check(*_: bytes) -> bool:
+        under_way.release()
+        go_on.wait(PATIENCE)
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", check)
     stranger = {"username": "nobody", "password": "wrong horse"}
     flood = [asyncio.create_task(service.http.post("/auth/login", json=stranger)) for _ in range(30)]
-    await asyncio.sleep(0.1)
-    assert (await alice.get("/auth/me")).status_code == 200
-    assert not all(task.done() for task in flood)
+    try:
+        for _ in range(2):
+            assert await asyncio.to_thread(under_way.acquire, timeout=PATIENCE)
+        assert (await alice.get("/auth/me")).status_code == 200
+        assert not under_way.acquire(blocking=False)
+    finally:
+        go_on.set()
     assert {(await task).status_code for task in flood} <= {401, 503}
 
 

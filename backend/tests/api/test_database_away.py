@@ -15,7 +15,7 @@ from tests.api.listening import listening
 from tests.api.problems import assert_problem
 from tests.conftest import Service
 from tests.door import Door
-from tests.following import submit
+from tests.following import PATIENCE, submit
 
 from music_downloader.auth.password import place
 from music_downloader.model.database import first_word_within
@@ -156,7 +156,7 @@ async def test_an_embedded_database_that_is_stopped_is_503_until_it_is_back(
         await assert_away(service, alice)
         server.start()
         await until_back(service)
-        async with asyncio.timeout(10):  # each pool of connections finds out by itself
+        async with asyncio.timeout(PATIENCE):  # each pool of connections finds out by itself
             while (await alice.get("/api/downloads")).status_code != 200:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.2)
     finally:

@@ -73,14 +73,16 @@ async def test_a_live_service_is_backed_up_and_goes_on_from_there(
         connection.execute(
             "INSERT INTO filing_intents (download_id, attempt, path, sha256, size) VALUES (1, 1, 'a', 'x', 1)"
         )
-    stop = asyncio.Event()
+    has_begun, stop = asyncio.Event(), asyncio.Event()
 
     async def write() -> None:
         while not stop.is_set():
             await submit(alice, f"{tone}?{secrets.token_hex(4)}")
+            has_begun.set()
             await asyncio.sleep(0.3)  # a pace that a worker can make good later
 
     writing = asyncio.create_task(write())
+    await has_begun.wait()
     made = await asyncio.to_thread(nas_music, "backup", "kept.zip", folder=tmp_path, DATABASE_URL=url)
     stop.set()
     await writing

@@ -13,11 +13,14 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.cli.running import eventually
 from tests.egress.canary import lying
 from tests.egress.conftest import SOURCE_ONLY
 from tests.egress.test_proxy import Client, asked
+from tests.following import PATIENCE
 from tests.source import Source
 
+from music_downloader.egress import dialling
 from music_downloader.egress.dialling import Resolve, look_up
 from music_downloader.egress.gate import Gate
 from music_downloader.egress.neighbourhood import Neighbourhood
@@ -75,10 +78,11 @@ class Recorder:
 
     def _attend(self) -> None:
         visitor, _ = self._listening.accept()
-        visitor.settimeout(0.5)
+        visitor.settimeout(PATIENCE)
         with visitor, suppress(OSError):
             self.heard += visitor.recv(65536)
             visitor.sendall(self._answer)
+            visitor.settimeout(0.5)  # what comes now is what may not
             while piece := visitor.recv(65536):
                 self.heard += piece
 
@@ -184,22 +188,29 @@ async def test_who_shows_no_token_keeps_nobody_out(source: Source) -> None:
         assert await asyncio.to_thread(crowd) == [200] * 4
 
 
-async def test_connecting_counts_as_a_connection_too() -> None:
+async def test_connecting_counts_as_a_connection_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialling, "_CONNECT_SECONDS", 3600.0)
+    asked_for: list[str] = []
+
+    def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+        asked_for.append(host)
+        return [(socket.AF_INET, ("127.0.0.1", port))]
+
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(3):  # the queue of a listener that accepts nobody
             sock = stack.enter_context(socket.socket())
             sock.settimeout(0)
             sock.connect_ex(full.getsockname())
-        limits = ProxyLimits(connections_each=3, connect=5)
-        async with serving(allowed=LOOPBACK, limits=limits) as (_, client):
+        limits = ProxyLimits(connections_each=3, connect=3600.0)
+        async with serving(allowed=LOOPBACK, limits=limits, resolve=resolve) as (_, client):
 
             def fill() -> int:
-                first = f"CONNECT 127.0.0.1:{full.getsockname()[1]} HTTP/1.1"
+                first = f"CONNECT full.test:{full.getsockname()[1]} HTTP/1.1"
                 for _ in range(3):
                     one = client("a")
                     one.socket.sendall(f"{first}\r\n{one.credential}\r\n".encode())
-                time.sleep(0.2)
+                eventually(lambda: len(asked_for) == 3, within=PATIENCE, what="all three are at it")
                 return client("a").ask(first).status
 
             assert await asyncio.to_thread(fill) == 503
@@ -209,28 +220,36 @@ async def test_names_that_take_for_ever_hold_up_only_their_own_fetch(source: Sou
     url = source.body("/a", b"x", "text/plain").replace("127.0.0.1", "quick.test")
     answered = threading.Event()
     asked_for: list[str] = []
+    slow: list[Client] = []
 
     def resolve(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
         asked_for.append(host)
         if host != "quick.test":
-            answered.wait(20)
+            answered.wait(PATIENCE)
         return [(socket.AF_INET, ("127.0.0.1", port))]
 
-    async with serving(allowed=LOOPBACK, resolve=resolve, limits=ProxyLimits(connect=2.0)) as (_, client):
+    async with serving(allowed=LOOPBACK, resolve=resolve, limits=ProxyLimits(connect=5.0)) as (_, client):
 
         def ask() -> http.client.HTTPResponse:
             for number in range(40):
-                one = client("a")
+                slow.append(client("a"))
                 first = f"CONNECT {number}.slow.test:443 HTTP/1.1"
-                one.socket.sendall(f"{first}\r\n{one.credential}\r\n".encode())
-            time.sleep(0.2)
+                slow[-1].socket.sendall(f"{first}\r\n{slow[-1].credential}\r\n".encode())
+            eventually(lambda: len(asked_for) == 4, within=PATIENCE, what="the first are looked up")
             return client("b").ask(f"GET {url} HTTP/1.1")
 
-        assert (await asyncio.to_thread(ask)).status == 200
-        assert len(asked_for) == 4 + 1
-        await asyncio.sleep(2.2)  # all of the first have given up, but their threads have not
-        assert len(asked_for) == 4 + 1
-        answered.set()
+        def give_up() -> set[bytes]:
+            for one in slow:
+                one.socket.settimeout(PATIENCE)
+            return {one.socket.recv(12) for one in slow}
+
+        try:
+            assert (await asyncio.to_thread(ask)).status == 200
+            assert len(asked_for) == 4 + 1
+            assert await asyncio.to_thread(give_up) == {b"HTTP/1.1 504"}
+            assert len(asked_for) == 4 + 1  # all of the first have given up, but their threads have not
+        finally:
+            answered.set()
 
 
 async def test_denials_are_told_and_do_not_flood_the_log() -> None:

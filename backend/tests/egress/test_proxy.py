@@ -249,18 +249,19 @@ async def test_an_answer_that_is_none_is_told_apart(
 
 
 async def test_a_head_has_a_longest_length_and_a_latest_time(source: Source) -> None:
-    limits = ProxyLimits(head=0.3)
-    async with serving(limits) as (_, client):
+    async with serving(ProxyLimits(head=3600.0)) as (_, client):
 
         def too_long() -> int:
             return client("run:t").ask(f"GET {source.url('/')} HTTP/1.1", "X: " + "x" * 70_000).status
+
+        assert await asyncio.to_thread(too_long) == 400
+    async with serving(ProxyLimits(head=0.3)) as (_, client):
 
         def too_slow() -> bytes:
             sock = client("run:t").socket
             sock.sendall(b"GET http://")
             return sock.recv(100)
 
-        assert await asyncio.to_thread(too_long) == 400
         assert (await asyncio.to_thread(too_slow)).startswith(b"HTTP/1.1 504")
     assert source.connections == 0
 
@@ -282,13 +283,14 @@ async def test_silence_ends_a_connection(source: Source) -> None:
 
         def wait() -> float:
             one = client("run:t")
-            assert one.ask(f"CONNECT 127.0.0.1:{source.port} HTTP/1.1").status == 200
             began = time.monotonic()
+            assert one.ask(f"CONNECT 127.0.0.1:{source.port} HTTP/1.1").status == 200
+            one.socket.settimeout(60)
             with pytest.raises(ConnectionResetError):
                 one.socket.recv(1)
             return time.monotonic() - began
 
-        assert 0.3 < await asyncio.to_thread(wait) < 5
+        assert await asyncio.to_thread(wait) >= 0.5
 
 
 async def test_an_address_that_never_answers_is_given_up() -> None:

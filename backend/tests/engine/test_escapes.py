@@ -77,7 +77,7 @@ def escaped(directory: Path, *, at_the_end: bool) -> int:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     reading, writing = os.pipe()
     with ours, theirs, open(reading, "rb", buffering=0) as told, open(writing, "wb") as end:  # noqa: PTH123 - pipes
-        ours.settimeout(10)
+        ours.settimeout(60)
         argv = [sys.executable, "-I", "-c", UNFILTERED, str(theirs.fileno())]
         server = subprocess.Popen(argv, pass_fds=[theirs.fileno()])
         try:
@@ -90,13 +90,13 @@ def escaped(directory: Path, *, at_the_end: bool) -> int:
             assert os.getpgid(daemon) != started["pid"]  # it has got out
             if not at_the_end:
                 assert json.loads(ours.recv(65536))["event"] == "exited"
-                until = time.monotonic() + 2
+                until = time.monotonic() + 20
                 while psutil.pid_exists(daemon) and time.monotonic() < until:
                     time.sleep(0.02)
                 assert not psutil.pid_exists(daemon)
         finally:
             ours.shutdown(socket.SHUT_RDWR)
-            assert server.wait(10) == 0
+            assert server.wait(60) == 0
     return daemon
 
 

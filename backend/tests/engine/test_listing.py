@@ -1,6 +1,7 @@
 # ruff: noqa: SLF001 - a site of the test's own is put before the known ones
 """How entries are taken from a list, whatever a site makes of it."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.running import eventually
+from tests.following import PATIENCE
 from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.utils import smuggle_url
 
@@ -15,7 +18,7 @@ from music_downloader.egress.policy import EgressPolicy
 from music_downloader.engine.order import ChildOrder, Entry, Item
 from music_downloader.engine.source import SourceInfo
 from music_downloader.engine.watch import Watch, WatchRules
-from music_downloader.engine.ytdlp import Downloader
+from music_downloader.engine.ytdlp import Downloader, listing
 from music_downloader.engine.ytdlp.listing import Batches
 from music_downloader.errors import DownloadFailedError, ErrorCode
 
@@ -173,29 +176,54 @@ def test_an_item_beyond_an_endless_list_is_given_up(listed: Callable[..., Told])
     assert caught.value.code is ErrorCode.NOT_FOUND
 
 
-def test_what_is_known_is_told_though_the_source_is_slow_with_the_rest() -> None:
+class Clock:
+    """A clock that the test sets, and that knows how often it has been looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return self.now
+
+    def show(self, now: float) -> None:
+        """Set it, and wait until somebody has seen that, and has looked again after whatever he did then."""
+        self.now = now
+        enough = self.looks + 2
+        eventually(lambda: self.looks >= enough, within=PATIENCE, what="somebody looks at the clock")
+
+
+def test_what_is_known_is_told_though_the_source_is_slow_with_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(listing, "time", clock)
     told: list[tuple[float, int]] = []
-    began = time.monotonic()
 
     def emit(_: str, **facts: Any) -> None:
-        told.append((time.monotonic() - began, len(facts["entries"])))
+        told.append((clock.now, len(facts["entries"])))
+
+    def add(position: int) -> None:
+        batches.add(Entry(position=position, url=None, info=SourceInfo(extractor="", source_id="")))
 
     with Batches(emit) as batches:
-        for position in (1, 2):
-            info = SourceInfo(extractor="", source_id="")
-            batches.add(Entry(position=position, url=None, info=info))
-        time.sleep(1.4)
-        batches.add(Entry(position=3, url=None, info=info))
-        time.sleep(0.8)
-    assert [count for _, count in told] == [2, 1]
-    assert told[0][0] == pytest.approx(1.0, abs=0.3)
-    assert told[1][0] == pytest.approx(1.9, abs=0.3)
+        add(1)
+        add(2)
+        clock.show(0.75)
+        assert told == []
+        clock.now = 1.0
+        eventually(lambda: told, within=PATIENCE, what="the first are told")
+        add(3)
+        clock.show(1.25)
+        assert told == [(1.0, 2)]
+        clock.now = 1.5
+        eventually(lambda: len(told) > 1, within=PATIENCE, what="the rest is told")
+    assert told == [(1.0, 2), (1.5, 1)]
 
 
 @pytest.mark.parametrize("silent", [True, False])
 async def test_a_listing_may_take_its_time_but_not_fall_silent(tmp_path: Path, silent: bool) -> None:
-    import asyncio
-
     began = time.monotonic()
     watch = Watch(
         _bounds(tmp_path),
@@ -203,14 +231,14 @@ async def test_a_listing_may_take_its_time_but_not_fall_silent(tmp_path: Path, s
         transferring=lambda: False,
         silent_since=lambda: began if silent else time.monotonic(),
     )
-    listing = asyncio.create_task(asyncio.sleep(0.8))
+    under_way = asyncio.create_task(asyncio.sleep(3600 if silent else 0.8))
     if not silent:
-        await watch.until(listing)
+        await watch.until(under_way)
         return
-    with pytest.raises(DownloadFailedError) as caught:
-        await watch.until(listing)
+    with pytest.raises(DownloadFailedError, match="took too long to answer") as caught:
+        await watch.until(under_way)
     assert caught.value.code is ErrorCode.TIMEOUT
-    listing.cancel()
+    under_way.cancel()
 
 
 def _bounds(directory: Path) -> Any:

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests import media
 from tests.conftest import Serve, Service
-from tests.following import ended, submit, until
+from tests.following import PATIENCE, ended, submit, until
 from tests.source import Source
 
 from music_downloader.engine.order import Entry
@@ -211,7 +211,7 @@ def _processes() -> list[int]:
     return [one.pid for each in engine for one in (each, *each.children(recursive=True))]
 
 
-async def _nothing_left(library: Path, *, within: float = 5) -> None:
+async def _nothing_left(library: Path, *, within: float = PATIENCE) -> None:
     async with asyncio.timeout(within):
         while list((library / STAGING).iterdir()):  # noqa: ASYNC110 - a folder sends no events
             await asyncio.sleep(0.05)

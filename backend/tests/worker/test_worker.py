@@ -330,6 +330,10 @@ async def test_a_worker_survives_the_loss_of_its_connections(
 ) -> None:
     alice = await working.sign_in()
     made = media.make("mp3")
+
+    async def is_back() -> bool:
+        return (await alice.get("/auth/me")).status_code == 200
+
     for n in range(2):
         assert (await ended(alice, await submit(alice, source.file(f"/{n}.mp3", made))))[
             "status"
@@ -341,10 +345,7 @@ async def test_a_worker_survives_the_loss_of_its_connections(
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
             )
-        await asyncio.sleep(0.2)
-        for _ in range(20):  # until the pool has thrown its old connections away
-            if (await alice.get("/auth/me")).status_code == 200:
-                break
+        await until_true(is_back)  # until the pool has thrown its old connections away
     assert (await ended(alice, await submit(alice, source.file("/last.mp3", made))))["status"] == "completed"
 
 
