@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 
 _MOST_RANGES = 16  # beyond that the whole file costs less than its parts
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
-_RANGE = re.compile(r"\s*([0-9]{0,18})-([0-9]{0,18})\s*")
+_RANGE = re.compile(r"\s*([0-9]{0,100})-([0-9]{0,100})\s*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
