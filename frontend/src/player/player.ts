@@ -70,15 +70,24 @@ export function usePlayer(): Player {
   )
 }
 
-/** The download that is in the player, and whether it plays; cheap to ask from every row. */
+/** The download that is in the player, or the album of what is, and whether it plays; cheap to ask from every row. */
 export function usePlaying(id: number): 'playing' | 'paused' | null {
   return useSyncExternalStore(
     (watcher) => {
       watchers.add(watcher)
       return () => watchers.delete(watcher)
     },
-    () => (currentTrack()?.id === id ? (state.isPlaying ? 'playing' : 'paused') : null),
+    () => playing(id),
   )
+}
+
+export function playing(id: number): 'playing' | 'paused' | null {
+  const track = currentTrack()
+  const isAlbum = track?.parent_id === id
+  if (track?.id !== id && !isAlbum) return null
+  // An album that has come to its end begins anew.
+  if (isAlbum && audio?.ended && !nextIn(state)) return null
+  return state.isPlaying ? 'playing' : 'paused'
 }
 
 export function currentTrack(player: Player = state): Download | undefined {
