@@ -92,7 +92,7 @@ async def test_the_whole_way_from_registering_to_hearing_a_track_and_keeping_it(
     await visitor.button("Remove and delete").click()
     await expect(page.get_by_text("Nothing here yet")).to_be_visible()  # at once, before it is done
     await expect(page.get_by_role("heading", name="History")).to_be_focused()  # the list has gone
-    await expect(page.get_by_text("Removed, and the file with it")).to_be_visible()
+    await expect(page.get_by_text("Removed; its file too, unless another download uses it")).to_be_visible()
     assert not filed.exists()
 
 

@@ -26,7 +26,7 @@ export function useActions(): Actions {
   return useMemo(() => actions(queries), [queries])
 }
 
-function actions(queries: QueryClient): Actions {
+export function actions(queries: QueryClient): Actions {
   const of = (download: Download) => ({ params: { path: { download_id: download.id } } })
 
   /** Returns what it failed of, if it did. */
@@ -84,7 +84,7 @@ function actions(queries: QueryClient): Actions {
             params: { path: { download_id: download.id }, query: { delete_file: file } },
           }),
         )
-        toast.done(file ? texts.item.removedFile : texts.item.removed)
+        toast.done(removal(download, file))
       } catch (error) {
         words.forget(download.id)
         queries.setQueryData<Queue>(keys.queue, (queue) => queue && undeleted(queue, download, wasShown))
@@ -120,6 +120,13 @@ function actions(queries: QueryClient): Actions {
       }
     },
   }
+}
+
+function removal({ kind }: Download, file: boolean): string {
+  const { item } = texts
+  if (!file) return item.removed
+  // The service doesn't tell whether somebody else's download has kept it.
+  return kind === 'collection' ? item.removedFiles : item.removedFile
 }
 
 /** Does one after the other, up to the first fault or until it is told to stop; tells how many were done. */

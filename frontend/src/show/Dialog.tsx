@@ -14,7 +14,8 @@ interface DialogProps {
   /** What the button says; the second one once the choice below is made. */
   confirm: string
   confirmChosen?: string
-  choice?: { label: string; hint: string } | undefined
+  /** What may be chosen besides, and what then stands in place of the text above. */
+  choice?: { label: string; hint: string; text: string } | undefined
   onClose: () => void
   onConfirm: (isChosen: boolean) => void | Promise<void>
 }
@@ -50,7 +51,7 @@ export default function Dialog(props: DialogProps) {
       closeButtonProps={{ 'aria-label': texts.common.close }}
     >
       <Stack>
-        <Text>{text}</Text>
+        <Text>{isChosen && choice ? choice.text : text}</Text>
         {choice ? (
           <Checkbox
             checked={isChosen}
