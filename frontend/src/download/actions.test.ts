@@ -30,6 +30,23 @@ it('what is removed is not said to be gone where another download may use it', a
   expect(said.slice(1).every((each) => each.includes('unless'))).toBe(true)
 })
 
+it('a second press asks for no second try of an album', async () => {
+  const album = download(2, { status: 'failed', kind: 'collection' })
+  const again = { data: { ...album, status: 'pending' }, response: new Response() }
+  const asked = vi.spyOn(client, 'POST').mockResolvedValue(again as never)
+  await Promise.all([act().retry(album), act().retry(album)])
+  expect(asked).toHaveBeenCalledTimes(1)
+  await act().retry(album)
+  expect(asked).toHaveBeenCalledTimes(2)
+})
+
+it('what goes on already needs no second try, and no complaint', async () => {
+  const conflict = { error: { detail: 'No.' }, response: new Response(null, { status: 409 }) }
+  vi.spyOn(client, 'POST').mockResolvedValue(conflict as never)
+  await act().retry(download(1, { status: 'failed' }))
+  expect(said).toEqual([])
+})
+
 it('what is done to many ends at the first fault, and tells how many were done', async () => {
   const asked: number[] = []
   const act = async (each: number) => {

@@ -26,6 +26,9 @@ export function useActions(): Actions {
   return useMemo(() => actions(queries), [queries])
 }
 
+/** What is being tried again: a second press on the way asks for nothing more. */
+const retrying = new Set<number>()
+
 export function actions(queries: QueryClient): Actions {
   const of = (download: Download) => ({ params: { path: { download_id: download.id } } })
 
@@ -49,9 +52,9 @@ export function actions(queries: QueryClient): Actions {
     } catch (error) {
       words.forget(download.id)
       askAgain(queries)
-      // What has ended in the same moment needs no cancelling any more.
-      const isOver = status === 'cancelled' && error instanceof ApiError && error.status === 409
-      return isOver ? null : error
+      // What has ended in the same moment needs no cancelling any more, and what goes on again no second try.
+      const isSo = error instanceof ApiError && error.status === 409
+      return isSo ? null : error
     }
   }
 
@@ -70,9 +73,12 @@ export function actions(queries: QueryClient): Actions {
       if (fault) toast.failed(fault, texts.download.cancelledSome(done, downloads.length))
     },
     async retry(download) {
+      if (retrying.has(download.id)) return
+      retrying.add(download.id)
       const fault = await changed(download, 'pending', () =>
         ask(client.POST('/api/downloads/{download_id}/retry', of(download))),
       )
+      retrying.delete(download.id)
       if (fault) toast.failed(fault)
     },
     async remove(download, { file }) {
