@@ -2,14 +2,14 @@
 
 import { type QueryClient, useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
-import { ApiError, ask, client, type Download, fetchBlob } from '../api/client'
+import { ApiError, ask, client, type Download } from '../api/client'
 import { heldBack, keys, ownTracks, tell } from '../live/live'
 import { type Queue, undeleted } from '../live/queue'
 import { words } from '../live/words'
 import { player } from '../player/player'
-import { nameOf } from '../show/format'
 import { toast } from '../show/toast'
 import { texts } from '../texts'
+import { save } from './save'
 
 export interface Actions {
   cancel: (download: Download) => Promise<void>
@@ -112,19 +112,7 @@ export function actions(queries: QueryClient): Actions {
         else toast.failed(error)
       }
     },
-    async save(download) {
-      try {
-        const blob = await fetchBlob(`/api/downloads/${download.id}/file`)
-        const url = URL.createObjectURL(blob)
-        const link = document.createElement('a')
-        link.href = url
-        link.download = download.file_path?.split('/').at(-1) ?? nameOf(download)
-        link.click()
-        setTimeout(() => URL.revokeObjectURL(url), 60_000)
-      } catch (error) {
-        toast.failed(error)
-      }
-    },
+    save,
   }
 }
 

@@ -136,6 +136,8 @@ export const en = {
     removed: 'Removed from the history',
     removedFile: 'Removed; its file too, unless another download uses it',
     removedFiles: 'Removed; its files too, unless other downloads use them',
+    saving: (name: string): string => `Fetching “${name}” …`,
+    savingPart: (percent: number): string => `${percent} %`,
     unknownArtist: 'Unknown artist',
     empty: 'No tracks yet',
   },
