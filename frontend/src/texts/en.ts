@@ -90,7 +90,8 @@ export const en = {
     submit: 'Download',
     sending: (count: number): string => `Adding, ${n(count, 'link', 'links')} to go …`,
     drop: 'Drop links to add them',
-    notALink: 'That isn’t a link. A link begins with http:// or https://.',
+    notALink: 'That isn’t a link. A link begins with http://, https:// or www.',
+    notLinks: (lines: string): string => `Not a link: ${lines}. A link begins with http://, https:// or www.`,
     queued: (count: number): string => (count === 1 ? 'Added to the queue' : `${count} added to the queue`),
     already: (count: number): string =>
       count === 1 ? 'This one is in the queue already' : `${count} are in the queue already`,
