@@ -9,7 +9,7 @@ import { keys } from '../live/live'
 import { patched } from '../live/queue'
 import { overtaken } from '../live/words'
 import { Heading } from '../shell/Heading'
-import { useAddress, useWords } from '../show/address'
+import { useAddress, useLastPage, useWords } from '../show/address'
 import { IconHistory, IconSearch } from '../show/icons'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
@@ -35,18 +35,21 @@ export default function HistoryPage() {
     },
     placeholderData: keepPreviousData,
   })
+  useLastPage(chosen, history.isPlaceholderData ? undefined : history.data?.pages, choose)
   const sections = useMemo(() => [{ key: 'all', downloads: history.data?.downloads ?? [] }], [history.data])
   const isFiltered = Boolean(chosen.q || chosen.status)
+  // The last row of a page has gone, and those of the page before are on their way.
+  const isElsewhere = !history.isError && !history.data?.downloads.length && (history.data?.total ?? 0) > 0
   return (
     <>
       <Heading title={texts.history.page} />
       <Filters chosen={chosen} choose={choose} total={history.data?.total} />
       {history.isError && !history.data ? (
         <Failed error={history.error} onRetry={() => void history.refetch()} />
-      ) : !history.data ? (
+      ) : !history.data || isElsewhere ? (
         <RowsSkeleton count={8} />
       ) : !history.data.downloads.length ? (
-        isFiltered || chosen.page > 1 ? (
+        isFiltered ? (
           <Empty icon={IconSearch} title={texts.history.noneTitle} text={texts.history.none}>
             <Button variant="light" onClick={() => choose({ q: '', status: '', page: 1 })}>
               {texts.history.clear}
@@ -84,10 +87,10 @@ function Filters({
   total,
 }: {
   chosen: Chosen
-  choose: (next: Chosen) => void
+  choose: (next: Chosen, how?: { replace: boolean }) => void
   total: number | undefined
 }) {
-  const [words, setWords] = useWords(chosen.q, (q) => choose({ ...chosen, q, page: 1 }))
+  const [words, setWords] = useWords(chosen.q, (q, how) => choose({ ...chosen, q, page: 1 }, how))
   return (
     <div className={styles.filters} role="search">
       <TextInput
