@@ -85,11 +85,11 @@ export default function PlayerBar() {
           min={0}
           max={Math.max(1, state.duration)}
           step={1}
-          value={Math.min(state.position, Math.max(1, state.duration))}
+          value={Math.round(Math.min(state.position, Math.max(1, state.duration)))}
           onChange={player.seek}
           label={null}
           thumbLabel={words.position}
-          thumbProps={{ 'aria-valuetext': words.positionOf(length(state.position), length(state.duration)) }}
+          thumbValueText={words.positionOf(length(state.position), length(state.duration))}
         />
         <span>{length(state.duration)}</span>
       </div>
@@ -106,6 +106,7 @@ export default function PlayerBar() {
           onChange={player.volume}
           label={null}
           thumbLabel={words.volume}
+          thumbValueText={(volume) => words.volumeOf(Math.round(volume * 100))}
         />
         <ActionIcon
           variant="subtle"

@@ -215,6 +215,7 @@ export const en = {
     position: 'Position',
     positionOf: (at: string, whole: string): string => `${at} of ${whole}`,
     volume: 'Volume',
+    volumeOf: (percent: number): string => `${percent} %`,
     close: 'Close the player',
     loading: 'Loading',
     loadingPart: (percent: number): string => `Loading, ${percent} %`,
