@@ -17,6 +17,7 @@ import { Rows, RowsSkeleton, type Section } from './Rows'
 const Dialog = lazy(() => import('../show/Dialog'))
 
 const MOST_ENDED = 30
+const ACTIVE = 'active'
 
 /** The first page: the box, and what becomes of the links below it. */
 export default function DownloadPage() {
@@ -47,7 +48,7 @@ function LiveQueue() {
 function sectionsOf(active: Download[], ended: Download[], actions: Actions): Section[] {
   const sections: Section[] = [
     {
-      key: 'active',
+      key: ACTIVE,
       heading: (
         <div className={styles.heading}>
           <h2>{texts.download.active}</h2>
@@ -108,6 +109,7 @@ function CancelAll({ active, actions }: { active: Download[]; actions: Actions }
             text={texts.download.cancelAllHint}
             keep={texts.download.keepAll}
             confirm={texts.download.cancelAll}
+            otherwise={() => document.querySelector<HTMLElement>(`[data-key=${ACTIVE}]`)}
             onClose={close}
             onConfirm={cancelAll}
           />

@@ -43,3 +43,12 @@ it('its sliders say where they are as one would', () => {
     ['Volume', '0.35', '35 %'],
   ])
 })
+
+it('leaves the focus to the heading when it goes', async () => {
+  const heading = document.body.appendChild(document.createElement('h1'))
+  heading.tabIndex = -1
+  const button = document.querySelector<HTMLElement>('[aria-label="Close the player"]')
+  button?.focus()
+  await act(async () => button?.click())
+  expect(document.activeElement).toBe(heading)
+})

@@ -15,6 +15,12 @@ import { texts } from '../texts'
 import styles from './PlayerBar.module.css'
 import { currentTrack, player, usePlayer } from './player'
 
+/** The bar goes with the button that had the focus: so the page's heading gets it. */
+function close(): void {
+  player.close()
+  document.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
+}
+
 /** What plays, at the foot of every page. */
 export default function PlayerBar() {
   const state = usePlayer()
@@ -114,7 +120,7 @@ export default function PlayerBar() {
           radius="xl"
           size="lg"
           aria-label={words.close}
-          onClick={player.close}
+          onClick={close}
         >
           <IconX aria-hidden size={18} />
         </ActionIcon>
