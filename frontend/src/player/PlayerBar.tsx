@@ -15,6 +15,8 @@ import { texts } from '../texts'
 import styles from './PlayerBar.module.css'
 import { currentTrack, player, usePlayer } from './player'
 
+const SLIDER = { trackContainer: styles.reach ?? '', thumb: styles.thumb ?? '' }
+
 /** The bar goes with the button that had the focus: so the page's heading gets it. */
 function close(): void {
   player.close()
@@ -51,7 +53,7 @@ export default function PlayerBar() {
           color="gray"
           size="lg"
           radius="xl"
-          className={styles.previous}
+          className={`${styles.key} ${styles.previous}`}
           aria-label={words.previous}
           onClick={player.previous}
         >
@@ -75,6 +77,7 @@ export default function PlayerBar() {
           color="gray"
           size="lg"
           radius="xl"
+          className={styles.key ?? ''}
           aria-label={words.next}
           onClick={player.next}
           {...atEnd(state.index + 1 >= state.list.length)}
@@ -86,6 +89,7 @@ export default function PlayerBar() {
         <span>{length(state.position)}</span>
         <Slider
           className={styles.slider}
+          classNames={SLIDER}
           size={4}
           thumbSize={14}
           min={0}
@@ -103,6 +107,7 @@ export default function PlayerBar() {
         <IconVolume aria-hidden size={18} className={styles.volumeIcon} />
         <Slider
           className={styles.volume}
+          classNames={SLIDER}
           size={4}
           thumbSize={12}
           min={0}
@@ -119,6 +124,7 @@ export default function PlayerBar() {
           color="gray"
           radius="xl"
           size="lg"
+          className={styles.key ?? ''}
           aria-label={words.close}
           onClick={close}
         >
