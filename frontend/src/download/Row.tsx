@@ -101,6 +101,12 @@ export const Row = memo(function Row({
                   <bdi>{each}</bdi>
                 </Fragment>
               ))}
+              {said.aside && (
+                <span className={styles.aside}>
+                  {said.parts.length > 0 && ' · '}
+                  <bdi>{said.aside}</bdi>
+                </span>
+              )}
             </span>
           </div>
           {said.percent !== undefined && (
