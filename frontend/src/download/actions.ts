@@ -90,6 +90,7 @@ export function actions(queries: QueryClient): Actions {
             params: { path: { download_id: download.id }, query: { delete_file: file } },
           }),
         )
+        if (file) player.drop(download.id)
         toast.done(removal(download, file))
       } catch (error) {
         words.forget(download.id)

@@ -90,3 +90,26 @@ it('an album plays while one of its tracks does', async () => {
   player.toggle()
   expect([playing(1), playing(2), playing(9)]).toEqual(['paused', null, 'paused'])
 })
+
+it('goes on to the next where a track is dropped, and closes where its album is', async () => {
+  player.play(done(1), [done(1), done(2), done(3)])
+  await vi.waitFor(() => expect(playing(1)).toBe('playing'))
+  player.drop(3)
+  expect(currentTrack()?.id).toBe(1)
+  player.drop(1)
+  await vi.waitFor(() => expect(playing(2)).toBe('playing'))
+  player.drop(9)
+  expect(currentTrack()).toBeUndefined()
+})
+
+it('begins nothing by itself where a track is dropped that had paused', async () => {
+  player.play(done(1), [done(1), done(2)])
+  await vi.waitFor(() => expect(playing(1)).toBe('playing'))
+  player.pause()
+  player.drop(1)
+  expect(playing(2)).toBe('paused')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(playing(2)).toBe('paused')
+  player.toggle()
+  await vi.waitFor(() => expect(playing(2)).toBe('playing'))
+})

@@ -12,7 +12,7 @@ import { nameOf } from '../show/format'
 import { toast } from '../show/toast'
 import { texts } from '../texts'
 import { mayBegin } from './beginning'
-import { nextIn, type Place, placeOf, renewed } from './list'
+import { nextIn, type Place, placeOf, renewed, without } from './list'
 import { describe, describeNothing, offerMediaKeys } from './media'
 
 export interface Player extends Place {
@@ -79,6 +79,10 @@ export function usePlaying(id: number): 'playing' | 'paused' | null {
     },
     () => playing(id),
   )
+}
+
+function isOf(track: Download, id: number): boolean {
+  return track.id === id || track.parent_id === id
 }
 
 export function playing(id: number): 'playing' | 'paused' | null {
@@ -296,6 +300,28 @@ export const player = {
       localStorage.setItem(VOLUME, String(volume))
     } catch {
       // Then it is as loud as ever next time.
+    }
+  },
+  /** Lets go of a track, or of an album's, whose files are gone. */
+  drop(id: number): void {
+    const before = currentTrack()
+    if (!state.list.some((each) => isOf(each, id))) return
+    const place = without(state, (each) => isOf(each, id))
+    if (!place) {
+      player.close()
+      return
+    }
+    const isOn = state.isPlaying || state.isLoading
+    change(place)
+    const track = currentTrack()
+    if (!track || track.id === before?.id) return
+    isOnTheWay = false
+    if (isOn) void load(track)
+    else {
+      loading.abort()
+      release() // so that it is loaded once somebody presses play
+      change({ position: 0, duration: track.duration ?? 0, error: null })
+      show(track)
     }
   },
   close(): void {
