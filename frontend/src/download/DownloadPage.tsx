@@ -46,6 +46,7 @@ function LiveQueue() {
 }
 
 function sectionsOf(active: Download[], ended: Download[], actions: Actions): Section[] {
+  const isDone = ended[0]?.status === 'completed'
   const sections: Section[] = [
     {
       key: ACTIVE,
@@ -56,7 +57,8 @@ function sectionsOf(active: Download[], ended: Download[], actions: Actions): Se
           {active.length > 1 && <CancelAll active={active} actions={actions} />}
           {!active.length && (
             <p className={styles.idle}>
-              <IconCircleCheck aria-hidden size={18} /> {texts.download.idle}
+              {isDone && <IconCircleCheck aria-hidden size={18} />}
+              {isDone ? texts.download.done : texts.download.idle}
             </p>
           )}
         </div>

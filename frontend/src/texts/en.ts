@@ -103,7 +103,8 @@ export const en = {
     emptyTitle: 'Nothing in the queue',
     empty:
       'Paste a link above, drop one anywhere on this page, or share one from your phone. It lands in the library, tagged and with its cover.',
-    idle: 'All done. What you add next shows up here.',
+    done: 'All done. What you add next shows up here.',
+    idle: 'Nothing in progress. What you add next shows up here.',
     cancelAll: 'Cancel all',
     cancelAllAsk: (count: number): string => `Cancel ${n(count, 'download', 'downloads')}?`,
     keepAll: 'Keep them',
