@@ -199,7 +199,7 @@ export const en = {
     empty: 'Everything you download is kept here. Start with a link.',
     emptyAction: 'Download something',
     noneTitle: 'Nothing matches',
-    none: 'Try fewer words, or another status.',
+    none: 'Try fewer words, or another status. The tracks of an album are found by their album.',
     clear: 'Clear the filters',
     clearSearch: 'Clear the search',
     previous: 'Previous page',
