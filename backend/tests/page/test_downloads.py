@@ -92,7 +92,7 @@ async def test_the_whole_way_from_registering_to_hearing_a_track_and_keeping_it(
     await visitor.button("Remove and delete").click()
     await expect(page.get_by_text("Nothing here yet")).to_be_visible()  # at once, before it is done
     await expect(page.get_by_role("heading", name="History")).to_be_focused()  # the list has gone
-    await expect(page.get_by_text("Removed, and the file with it")).to_be_visible()
+    await expect(page.get_by_text("Removed; its file too, unless another download uses it")).to_be_visible()
     assert not filed.exists()
 
 
@@ -165,7 +165,7 @@ async def test_what_runs_shows_its_progress_and_is_cancelled(visit: Visit, sourc
     await visitor.page.evaluate(WATCH_STATUS)
     async with visitor.page.expect_response("**/cancel"):  # what is shown doesn't wait for it
         await row.get_by_role("button", name=re.compile("^Cancel ")).press("Enter")
-    await expect(visitor.row("All done")).to_be_focused()  # nothing else is left to cancel
+    await expect(visitor.row("Nothing in progress")).to_be_focused()  # nothing else is left to cancel
     await expect(row).to_contain_text("Cancelled")
     await expect(row.get_by_role("progressbar")).to_have_count(0)
     # What events told meanwhile of the time before didn't bring it back for a moment.

@@ -2,7 +2,7 @@ import { NativeSelect, TextInput } from '@mantine/core'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { type AuditEntry, ask, client } from '../api/client'
 import { RowsSkeleton } from '../download/Rows'
-import { useAddress } from '../show/address'
+import { useAddress, useLastPage } from '../show/address'
 import { instant, size } from '../show/format'
 import { IconListDetails } from '../show/icons'
 import { Pages } from '../show/Pages'
@@ -30,9 +30,10 @@ export default function AuditPart() {
       ),
     placeholderData: keepPreviousData,
   })
+  useLastPage(chosen, entries.isPlaceholderData ? undefined : entries.data?.pages, choose)
   return (
     <>
-      <Choice filters={chosen} onChange={(next) => choose({ ...next, page: 1 })} />
+      <Choice filters={chosen} onChange={(next, how) => choose({ ...next, page: 1 }, how)} />
       {entries.isError && !entries.data ? (
         <Failed error={entries.error} onRetry={() => void entries.refetch()} />
       ) : !entries.data ? (
@@ -65,8 +66,16 @@ function queryOf({ user, action, since, until }: ChosenEntries) {
   }
 }
 
-function Choice({ filters, onChange }: { filters: ChosenEntries; onChange: (next: ChosenEntries) => void }) {
+function Choice({
+  filters,
+  onChange,
+}: {
+  filters: ChosenEntries
+  onChange: (next: ChosenEntries, how?: { replace: boolean }) => void
+}) {
   const names = useNames()
+  // A year is typed digit by digit, and each is a day already.
+  const typing = { replace: true }
   return (
     <div className={styles.filters} role="search">
       <NativeSelect
@@ -89,14 +98,14 @@ function Choice({ filters, onChange }: { filters: ChosenEntries; onChange: (next
         type="date"
         max={LAST_DAY}
         value={filters.since}
-        onChange={(event) => onChange({ ...filters, since: event.currentTarget.value })}
+        onChange={(event) => onChange({ ...filters, since: event.currentTarget.value }, typing)}
       />
       <TextInput
         label={words.until}
         type="date"
         max={LAST_DAY}
         value={filters.until}
-        onChange={(event) => onChange({ ...filters, until: event.currentTarget.value })}
+        onChange={(event) => onChange({ ...filters, until: event.currentTarget.value }, typing)}
       />
     </div>
   )

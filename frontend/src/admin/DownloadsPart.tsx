@@ -4,7 +4,7 @@ import { useMemo } from 'react'
 import { ask, client, type Download, type OwnedDownload, type Status } from '../api/client'
 import { Rows, RowsSkeleton } from '../download/Rows'
 import { STATUSES } from '../history/chosen'
-import { useAddress, useWords } from '../show/address'
+import { useAddress, useLastPage, useWords } from '../show/address'
 import { IconSearch } from '../show/icons'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
@@ -22,7 +22,7 @@ const ownerOf = (download: Download): string =>
 export default function DownloadsPart() {
   const names = useNames()
   const [chosen, choose] = useAddress(chosenOfAll)
-  const [words, setWords] = useWords(chosen.q, (q) => choose({ ...chosen, q, page: 1 }))
+  const [words, setWords] = useWords(chosen.q, (q, how) => choose({ ...chosen, q, page: 1 }, how))
   const { user, status, q, page } = chosen
   const downloads = useQuery({
     queryKey: ['everybody', chosen],
@@ -39,6 +39,7 @@ export default function DownloadsPart() {
     placeholderData: keepPreviousData,
     refetchInterval: EVERY,
   })
+  useLastPage(chosen, downloads.isPlaceholderData ? undefined : downloads.data?.pages, choose)
   const sections = useMemo(
     () => [{ key: 'all', downloads: downloads.data?.downloads ?? [] }],
     [downloads.data],

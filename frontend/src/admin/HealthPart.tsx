@@ -1,6 +1,8 @@
 import { ActionIcon, Skeleton } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
 import { ApiError, type Condition, client, type Health } from '../api/client'
+import { atEnd } from '../show/atEnd'
 import { ago, count, size } from '../show/format'
 import { IconAlertTriangle, IconCircleCheck, IconCircleX, IconRefresh } from '../show/icons'
 import { useNow } from '../show/now'
@@ -16,6 +18,13 @@ const ICONS = { healthy: IconCircleCheck, degraded: IconAlertTriangle, unhealthy
 export function HealthPart() {
   const now = useNow()
   const health = useQuery({ queryKey: ['health'], queryFn: fetchHealth, refetchInterval: EVERY })
+  const [isLooking, setLooking] = useState(false)
+  async function look(): Promise<void> {
+    if (isLooking) return
+    setLooking(true)
+    await health.refetch()
+    setLooking(false)
+  }
   if (health.isError) return <Failed error={health.error} onRetry={() => void health.refetch()} />
   if (!health.data) return <Skeleton height={320} radius="lg" />
   const { status, checks, version } = health.data
@@ -34,8 +43,8 @@ export function HealthPart() {
           variant="default"
           size="lg"
           aria-label={texts.health.again}
-          loading={health.isFetching}
-          onClick={() => void health.refetch()}
+          {...atEnd(isLooking)}
+          onClick={() => void look()}
         >
           <IconRefresh aria-hidden size={20} />
         </ActionIcon>

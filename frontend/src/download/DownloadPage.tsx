@@ -17,6 +17,7 @@ import { Rows, RowsSkeleton, type Section } from './Rows'
 const Dialog = lazy(() => import('../show/Dialog'))
 
 const MOST_ENDED = 30
+const ACTIVE = 'active'
 
 /** The first page: the box, and what becomes of the links below it. */
 export default function DownloadPage() {
@@ -45,9 +46,10 @@ function LiveQueue() {
 }
 
 function sectionsOf(active: Download[], ended: Download[], actions: Actions): Section[] {
+  const isDone = ended[0]?.status === 'completed'
   const sections: Section[] = [
     {
-      key: 'active',
+      key: ACTIVE,
       heading: (
         <div className={styles.heading}>
           <h2>{texts.download.active}</h2>
@@ -55,7 +57,8 @@ function sectionsOf(active: Download[], ended: Download[], actions: Actions): Se
           {active.length > 1 && <CancelAll active={active} actions={actions} />}
           {!active.length && (
             <p className={styles.idle}>
-              <IconCircleCheck aria-hidden size={18} /> {texts.download.idle}
+              {isDone && <IconCircleCheck aria-hidden size={18} />}
+              {isDone ? texts.download.done : texts.download.idle}
             </p>
           )}
         </div>
@@ -108,6 +111,7 @@ function CancelAll({ active, actions }: { active: Download[]; actions: Actions }
             text={texts.download.cancelAllHint}
             keep={texts.download.keepAll}
             confirm={texts.download.cancelAll}
+            otherwise={() => document.querySelector<HTMLElement>(`[data-key=${ACTIVE}]`)}
             onClose={close}
             onConfirm={cancelAll}
           />

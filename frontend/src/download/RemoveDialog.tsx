@@ -17,12 +17,15 @@ export function RemoveDialog({ download, onClose, onRemove }: RemoveDialogProps)
   const { remove } = texts
   const isCollection = download.kind === 'collection'
   const hasFile = isCollection ? (download.items?.completed ?? 0) > 0 : download.status === 'completed'
-  const choice = { label: isCollection ? remove.collectionFile : remove.file, hint: remove.fileHint }
+  const choice = isCollection
+    ? { label: remove.collectionFile, hint: remove.collectionFileHint, text: remove.collectionTextChosen }
+    : { label: remove.file, hint: remove.fileHint, text: remove.textChosen }
+  const text = isCollection ? remove.collectionText : remove.text
   return (
     <Suspense>
       <Dialog
         title={remove.titleOf(nameOf(download))}
-        text={hasFile ? remove.text : remove.textWithoutFile}
+        text={hasFile ? text : remove.textWithoutFile}
         keep={remove.keep}
         confirm={remove.confirm}
         confirmChosen={remove.confirmFile}

@@ -1,8 +1,9 @@
 import { ActionIcon, Progress, UnstyledButton } from '@mantine/core'
-import { Fragment, memo } from 'react'
+import { Fragment, memo, useState } from 'react'
 import type { Download } from '../api/client'
 import { isActive } from '../live/queue'
 import { player, usePlaying } from '../player/player'
+import { atEnd } from '../show/atEnd'
 import type { Choice } from '../show/Choices'
 import { Cover } from '../show/Cover'
 import { nameOf } from '../show/format'
@@ -100,6 +101,12 @@ export const Row = memo(function Row({
                   <bdi>{each}</bdi>
                 </Fragment>
               ))}
+              {said.aside && (
+                <span className={styles.aside}>
+                  {said.parts.length > 0 && ' · '}
+                  <bdi>{said.aside}</bdi>
+                </span>
+              )}
             </span>
           </div>
           {said.percent !== undefined && (
@@ -180,6 +187,7 @@ type ButtonsProps = Pick<RowProps, 'download' | 'isDetailed' | 'onDetails' | 'on
 
 function Buttons({ download, name, actions, isDetailed, onDetails, onRemove }: ButtonsProps) {
   const { item } = texts
+  const [isRetrying, setRetrying] = useState(false)
   const mayRetry = download.status === 'failed' || download.status === 'cancelled'
   const choices: Choice[] = [
     {
@@ -195,6 +203,11 @@ function Buttons({ download, name, actions, isDetailed, onDetails, onRemove }: B
   if (!isActive(download)) {
     const icon = <IconTrash aria-hidden size={18} />
     choices.push({ label: texts.menu.remove, icon, isGrave: true, onChoose: () => onRemove(download) })
+  }
+  async function retry(): Promise<void> {
+    setRetrying(true)
+    await actions.retry(download)
+    setRetrying(false)
   }
   const button = (
     <ActionIcon variant="subtle" color="gray" size="lg" aria-label={item.more(name)}>
@@ -219,7 +232,8 @@ function Buttons({ download, name, actions, isDetailed, onDetails, onRemove }: B
           variant="light"
           size="lg"
           aria-label={item.retry(name)}
-          onClick={() => void actions.retry(download)}
+          {...atEnd(isRetrying)}
+          onClick={() => void retry()}
         >
           <IconRefresh aria-hidden size={20} />
         </ActionIcon>

@@ -2,14 +2,14 @@
 
 import { type QueryClient, useQueryClient } from '@tanstack/react-query'
 import { useMemo } from 'react'
-import { ApiError, ask, client, type Download, fetchBlob } from '../api/client'
+import { ApiError, ask, client, type Download } from '../api/client'
 import { heldBack, keys, ownTracks, tell } from '../live/live'
 import { type Queue, undeleted } from '../live/queue'
 import { words } from '../live/words'
 import { player } from '../player/player'
-import { nameOf } from '../show/format'
 import { toast } from '../show/toast'
 import { texts } from '../texts'
+import { save } from './save'
 
 export interface Actions {
   cancel: (download: Download) => Promise<void>
@@ -26,7 +26,10 @@ export function useActions(): Actions {
   return useMemo(() => actions(queries), [queries])
 }
 
-function actions(queries: QueryClient): Actions {
+/** What is being tried again: a second press on the way asks for nothing more. */
+const retrying = new Set<number>()
+
+export function actions(queries: QueryClient): Actions {
   const of = (download: Download) => ({ params: { path: { download_id: download.id } } })
 
   /** Returns what it failed of, if it did. */
@@ -49,9 +52,9 @@ function actions(queries: QueryClient): Actions {
     } catch (error) {
       words.forget(download.id)
       askAgain(queries)
-      // What has ended in the same moment needs no cancelling any more.
-      const isOver = status === 'cancelled' && error instanceof ApiError && error.status === 409
-      return isOver ? null : error
+      // What has ended in the same moment needs no cancelling any more, and what goes on again no second try.
+      const isSo = error instanceof ApiError && error.status === 409
+      return isSo ? null : error
     }
   }
 
@@ -70,9 +73,12 @@ function actions(queries: QueryClient): Actions {
       if (fault) toast.failed(fault, texts.download.cancelledSome(done, downloads.length))
     },
     async retry(download) {
+      if (retrying.has(download.id)) return
+      retrying.add(download.id)
       const fault = await changed(download, 'pending', () =>
         ask(client.POST('/api/downloads/{download_id}/retry', of(download))),
       )
+      retrying.delete(download.id)
       if (fault) toast.failed(fault)
     },
     async remove(download, { file }) {
@@ -84,7 +90,8 @@ function actions(queries: QueryClient): Actions {
             params: { path: { download_id: download.id }, query: { delete_file: file } },
           }),
         )
-        toast.done(file ? texts.item.removedFile : texts.item.removed)
+        if (file) player.drop(download.id)
+        toast.done(removal(download, file))
       } catch (error) {
         words.forget(download.id)
         queries.setQueryData<Queue>(keys.queue, (queue) => queue && undeleted(queue, download, wasShown))
@@ -106,20 +113,15 @@ function actions(queries: QueryClient): Actions {
         else toast.failed(error)
       }
     },
-    async save(download) {
-      try {
-        const blob = await fetchBlob(`/api/downloads/${download.id}/file`)
-        const url = URL.createObjectURL(blob)
-        const link = document.createElement('a')
-        link.href = url
-        link.download = download.file_path?.split('/').at(-1) ?? nameOf(download)
-        link.click()
-        setTimeout(() => URL.revokeObjectURL(url), 60_000)
-      } catch (error) {
-        toast.failed(error)
-      }
-    },
+    save,
   }
+}
+
+function removal({ kind }: Download, file: boolean): string {
+  const { item } = texts
+  if (!file) return item.removed
+  // The service doesn't tell whether somebody else's download has kept it.
+  return kind === 'collection' ? item.removedFiles : item.removedFile
 }
 
 /** Does one after the other, up to the first fault or until it is told to stop; tells how many were done. */

@@ -22,6 +22,23 @@ describe('links in a text', () => {
     expect(linksIn('javascript:alert(1) file:///etc/passwd data:text/html,x ftp://a.example')).toEqual([])
   })
 
+  it('may lack their beginning where they stand alone', () => {
+    const text = 'www.youtube.com/watch?v=abc\n youtu.be/abc \nwww.a.example\nmüsik.example:8443/1'
+    expect(linksIn(text)).toEqual([
+      'https://www.youtube.com/watch?v=abc',
+      'https://youtu.be/abc',
+      'https://www.a.example',
+      'https://müsik.example:8443/1',
+    ])
+    expect(without(text, new Set(['https://youtu.be/abc']))).not.toContain('youtu.be')
+  })
+
+  it('are no words, files or versions', () => {
+    const text = 'foo.bar\nsee youtu.be/abc\nand/or\n1.2.3/4\nmusic/one.mp3\nwww\nme@a.example/1\nAC/DC.Live'
+    expect(linksIn(text)).toEqual([])
+    expect(linksIn(`${'a.'.repeat(100_000)}/`)).toEqual([])
+  })
+
   it('leave over the lines that hold none', () => {
     expect(linesWithoutLink('https://a.example\n\n some words \n')).toEqual(['some words'])
   })

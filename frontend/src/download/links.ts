@@ -1,13 +1,23 @@
 /** Finds the addresses in whatever is pasted, dropped or shared. */
 
 const ADDRESS = /https?:\/\/[^\s<>"'`]+/gi
+const BARE = /^(?:[\p{L}\p{N}-]+\.)+(?:\p{L}{2,24}|xn--[a-z0-9-]+)(?::\d{1,5})?(?:[/?#][^\s<>"'`]*)?$/iu
 const LONGEST = 2_048 // what the service takes; beyond it there is nothing to make good
 const CLOSING: Record<string, string> = { ')': '(', ']': '[', '}': '{' }
 
-/** Returns each http or https address once, in order; what only ends a sentence is left off. */
+/**
+ * Returns each http or https address once, in order; what only ends a sentence is left off. One that stands alone
+ * in its line may lack its beginning, as browsers show it.
+ */
 export function linksIn(text: string): string[] {
-  const found = (text.match(ADDRESS) ?? []).map(trimmed).filter((url) => URL.canParse(url))
-  return [...new Set(found)]
+  const found = text.split('\n').flatMap((line) => bareLink(line.trim()) ?? line.match(ADDRESS) ?? [])
+  return [...new Set(found.map(trimmed).filter((url) => URL.canParse(url)))]
+}
+
+/** Reads "www.a.example/1" as what it is short for; a mere "a.example" may as well be a word. */
+function bareLink(line: string): string[] | null {
+  const isLink = line.length <= LONGEST && BARE.test(line) && (/^www\../i.test(line) || line.includes('/'))
+  return isLink ? [`https://${line}`] : null
 }
 
 /** Returns the lines that hold something, but no address. */

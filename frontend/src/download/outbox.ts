@@ -21,6 +21,8 @@ interface Outbox {
   sending: number
 }
 
+const MOST_NAMED = 3
+const LONGEST_NAMED = 80
 const EMPTY: Outbox = { text: '', complaint: '', refused: [], sending: 0 }
 
 let state: Outbox = { ...EMPTY, text: draft.read() }
@@ -44,6 +46,7 @@ export function useOutbox(): Outbox {
 }
 
 export const outbox = {
+  now: (): Outbox => state,
   write: (text: string): void => change({ text, complaint: '' }),
   /** Adds the links in what was pasted, dropped or shared; without a link there, it is taken as it is. */
   add: (given: string): void => {
@@ -66,11 +69,17 @@ export const outbox = {
     if (begun !== owners) return
     // What a session's end has stopped stands in the box, and the sign-in page says the rest.
     const refused = session.token() ? outcome.refused : []
-    const isOdd = !refused.length && linesWithoutLink(state.text).length > 0
-    change({ sending: 0, refused, complaint: isOdd ? texts.download.notALink : '' })
+    change({ sending: 0, refused, complaint: complaintOf(linesWithoutLink(state.text)) })
     if (outcome.queued) toast.done(texts.download.queued(outcome.queued))
     if (outcome.already) toast.done(texts.download.already(outcome.already))
   },
+}
+
+function complaintOf(lines: readonly string[]): string {
+  if (!lines.length) return ''
+  const named = lines.slice(0, MOST_NAMED).map((each) => `“${each.slice(0, LONGEST_NAMED)}”`)
+  if (lines.length > MOST_NAMED) named.push(texts.download.refusedMore(lines.length - MOST_NAMED))
+  return texts.download.notLinks(named.join(', '))
 }
 
 // Nobody sees what somebody else was about to hand in.

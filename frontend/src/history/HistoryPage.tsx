@@ -1,6 +1,6 @@
 import { Button, CloseButton, NativeSelect, TextInput } from '@mantine/core'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { useMemo } from 'react'
+import { type RefObject, useMemo, useRef } from 'react'
 import { Link } from 'wouter'
 import { ask, client, type Status } from '../api/client'
 import { useActions } from '../download/actions'
@@ -9,7 +9,7 @@ import { keys } from '../live/live'
 import { patched } from '../live/queue'
 import { overtaken } from '../live/words'
 import { Heading } from '../shell/Heading'
-import { useAddress, useWords } from '../show/address'
+import { useAddress, useLastPage, useWords } from '../show/address'
 import { IconHistory, IconSearch } from '../show/icons'
 import { Pages } from '../show/Pages'
 import { Empty, Failed } from '../show/states'
@@ -23,6 +23,7 @@ const PER_PAGE = 25
 export default function HistoryPage() {
   const [chosen, choose] = useAddress(chosenOf)
   const actions = useActions()
+  const search = useRef<HTMLInputElement>(null)
   const history = useQuery({
     queryKey: [...keys.history, chosen],
     queryFn: ({ signal }) => {
@@ -35,20 +36,29 @@ export default function HistoryPage() {
     },
     placeholderData: keepPreviousData,
   })
+  useLastPage(chosen, history.isPlaceholderData ? undefined : history.data?.pages, choose)
   const sections = useMemo(() => [{ key: 'all', downloads: history.data?.downloads ?? [] }], [history.data])
   const isFiltered = Boolean(chosen.q || chosen.status)
+  // The last row of a page has gone, and those of the page before are on their way.
+  const isElsewhere = !history.isError && !history.data?.downloads.length && (history.data?.total ?? 0) > 0
+
+  function clear(): void {
+    choose({ q: '', status: '', page: 1 })
+    search.current?.focus()
+  }
+
   return (
     <>
       <Heading title={texts.history.page} />
-      <Filters chosen={chosen} choose={choose} total={history.data?.total} />
+      <Filters search={search} chosen={chosen} choose={choose} total={history.data?.total} />
       {history.isError && !history.data ? (
         <Failed error={history.error} onRetry={() => void history.refetch()} />
-      ) : !history.data ? (
+      ) : !history.data || isElsewhere ? (
         <RowsSkeleton count={8} />
       ) : !history.data.downloads.length ? (
-        isFiltered || chosen.page > 1 ? (
+        isFiltered ? (
           <Empty icon={IconSearch} title={texts.history.noneTitle} text={texts.history.none}>
-            <Button variant="light" onClick={() => choose({ q: '', status: '', page: 1 })}>
+            <Button variant="light" onClick={clear}>
               {texts.history.clear}
             </Button>
           </Empty>
@@ -79,18 +89,27 @@ export default function HistoryPage() {
 }
 
 function Filters({
+  search,
   chosen,
   choose,
   total,
 }: {
+  search: RefObject<HTMLInputElement | null>
   chosen: Chosen
-  choose: (next: Chosen) => void
+  choose: (next: Chosen, how?: { replace: boolean }) => void
   total: number | undefined
 }) {
-  const [words, setWords] = useWords(chosen.q, (q) => choose({ ...chosen, q, page: 1 }))
+  const [words, setWords] = useWords(chosen.q, (q, how) => choose({ ...chosen, q, page: 1 }, how))
+
+  function clear(): void {
+    setWords('')
+    search.current?.focus()
+  }
+
   return (
     <div className={styles.filters} role="search">
       <TextInput
+        ref={search}
         className={styles.search}
         aria-label={texts.history.search}
         placeholder={texts.history.search}
@@ -98,9 +117,7 @@ function Filters({
         onChange={(event) => setWords(event.currentTarget.value)}
         leftSection={<IconSearch aria-hidden size={18} />}
         rightSection={
-          words ? (
-            <CloseButton size="sm" aria-label={texts.history.clearSearch} onClick={() => setWords('')} />
-          ) : null
+          words ? <CloseButton size="sm" aria-label={texts.history.clearSearch} onClick={clear} /> : null
         }
         maxLength={200}
         type="search"

@@ -46,6 +46,21 @@ it('a history that lacks a download is asked for anew at another status, and not
   expect(isAskedAnew()).toBe(true)
 })
 
+it('a history by status is asked for anew once a row of it has another', () => {
+  const running = download(1, { status: 'in-progress' })
+  const byStatus = [...keys.history, { q: '', status: 'in-progress', page: 1 }]
+  queries.setQueryData(keys.queue, applyList(EMPTY, [running], { isComplete: true }))
+  queries.setQueryData(byStatus, { downloads: [running] } as DownloadPage)
+  const isAskedAnew = () => {
+    vi.advanceTimersByTime(2_000)
+    return queries.getQueryState(byStatus)?.isInvalidated
+  }
+  tell(queries, [word(1, { status: 'in-progress' })])
+  expect(isAskedAnew()).toBe(false)
+  tell(queries, [word(1, { status: 'cancelled' })])
+  expect(isAskedAnew()).toBe(true)
+})
+
 it('what nothing was told of is left alone', () => {
   const tracks = [download(2, { parent_id: 9 })]
   queries.setQueryData(keys.tracks(9), tracks, { updatedAt: 1 })

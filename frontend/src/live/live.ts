@@ -183,6 +183,9 @@ export function tell(queries: QueryClient, changes: readonly Change[]): void {
         !downloads.some((each) => each.id === change.download.id),
     )
     if (downloads.length < page.downloads.length) isElsewhere = true
+    const status = (key[1] as { status?: Status | '' } | undefined)?.status
+    if (status && downloads !== page.downloads && downloads.some((each) => each.status !== status))
+      isElsewhere = true
     if (downloads !== page.downloads) queries.setQueryData(key, { ...page, downloads })
   }
   if (!isElsewhere || settling) return

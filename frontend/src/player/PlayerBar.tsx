@@ -15,6 +15,14 @@ import { texts } from '../texts'
 import styles from './PlayerBar.module.css'
 import { currentTrack, player, usePlayer } from './player'
 
+const SLIDER = { trackContainer: styles.reach ?? '', thumb: styles.thumb ?? '' }
+
+/** The bar goes with the button that had the focus: so the page's heading gets it. */
+function close(): void {
+  player.close()
+  document.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
+}
+
 /** What plays, at the foot of every page. */
 export default function PlayerBar() {
   const state = usePlayer()
@@ -45,7 +53,7 @@ export default function PlayerBar() {
           color="gray"
           size="lg"
           radius="xl"
-          className={styles.previous}
+          className={`${styles.key} ${styles.previous}`}
           aria-label={words.previous}
           onClick={player.previous}
         >
@@ -69,6 +77,7 @@ export default function PlayerBar() {
           color="gray"
           size="lg"
           radius="xl"
+          className={styles.key ?? ''}
           aria-label={words.next}
           onClick={player.next}
           {...atEnd(state.index + 1 >= state.list.length)}
@@ -80,16 +89,17 @@ export default function PlayerBar() {
         <span>{length(state.position)}</span>
         <Slider
           className={styles.slider}
+          classNames={SLIDER}
           size={4}
           thumbSize={14}
           min={0}
           max={Math.max(1, state.duration)}
           step={1}
-          value={Math.min(state.position, Math.max(1, state.duration))}
+          value={Math.round(Math.min(state.position, Math.max(1, state.duration)))}
           onChange={player.seek}
           label={null}
           thumbLabel={words.position}
-          thumbProps={{ 'aria-valuetext': words.positionOf(length(state.position), length(state.duration)) }}
+          thumbValueText={words.positionOf(length(state.position), length(state.duration))}
         />
         <span>{length(state.duration)}</span>
       </div>
@@ -97,6 +107,7 @@ export default function PlayerBar() {
         <IconVolume aria-hidden size={18} className={styles.volumeIcon} />
         <Slider
           className={styles.volume}
+          classNames={SLIDER}
           size={4}
           thumbSize={12}
           min={0}
@@ -106,14 +117,16 @@ export default function PlayerBar() {
           onChange={player.volume}
           label={null}
           thumbLabel={words.volume}
+          thumbValueText={(volume) => words.volumeOf(Math.round(volume * 100))}
         />
         <ActionIcon
           variant="subtle"
           color="gray"
           radius="xl"
           size="lg"
+          className={styles.key ?? ''}
           aria-label={words.close}
-          onClick={player.close}
+          onClick={close}
         >
           <IconX aria-hidden size={18} />
         </ActionIcon>

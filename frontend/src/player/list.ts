@@ -21,6 +21,17 @@ export function renewed(place: Place, tracks: readonly Download[]): Place {
   return isThere ? placeOf(current, tracks) : place
 }
 
+/** The list without what is gone, at the same track or else the next that is left; null if there is none. */
+export function without(place: Place, isGone: (track: Download) => boolean): Place | null {
+  const index = place.list.findIndex((each, at) => at >= place.index && !isGone(each))
+  if (index < 0) return null
+  const before = place.list.slice(0, index).filter((each) => !isGone(each))
+  return {
+    list: [...before, ...place.list.slice(index).filter((each) => !isGone(each))],
+    index: before.length,
+  }
+}
+
 export function nextIn({ list, index }: Place): Download | undefined {
   return list[index + 1]
 }

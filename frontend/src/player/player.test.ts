@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { download } from '../live/example'
 import { session } from '../session/session'
 import { toast } from '../show/toast'
-import { currentTrack, player } from './player'
+import { currentTrack, player, playing } from './player'
 
 const done = (id: number) => download(id, { status: 'completed', parent_id: 9 })
 let gone: readonly number[]
@@ -17,9 +17,11 @@ class Silence extends EventTarget {
   currentTime = 0
   async play(): Promise<void> {
     this.paused = false
+    this.dispatchEvent(new Event('play'))
   }
   pause(): void {
     this.paused = true
+    this.dispatchEvent(new Event('pause'))
   }
   load(): void {}
   removeAttribute(): void {
@@ -80,4 +82,34 @@ it('a track that somebody chose is not passed over', async () => {
   player.play(done(1), [done(1), done(2)])
   await new Promise((resolve) => setTimeout(resolve, 20))
   expect(currentTrack()?.id).toBe(1)
+})
+
+it('an album plays while one of its tracks does', async () => {
+  player.play(done(1), [done(1), done(2)])
+  await vi.waitFor(() => expect([playing(1), playing(9)]).toEqual(['playing', 'playing']))
+  player.toggle()
+  expect([playing(1), playing(2), playing(9)]).toEqual(['paused', null, 'paused'])
+})
+
+it('goes on to the next where a track is dropped, and closes where its album is', async () => {
+  player.play(done(1), [done(1), done(2), done(3)])
+  await vi.waitFor(() => expect(playing(1)).toBe('playing'))
+  player.drop(3)
+  expect(currentTrack()?.id).toBe(1)
+  player.drop(1)
+  await vi.waitFor(() => expect(playing(2)).toBe('playing'))
+  player.drop(9)
+  expect(currentTrack()).toBeUndefined()
+})
+
+it('begins nothing by itself where a track is dropped that had paused', async () => {
+  player.play(done(1), [done(1), done(2)])
+  await vi.waitFor(() => expect(playing(1)).toBe('playing'))
+  player.pause()
+  player.drop(1)
+  expect(playing(2)).toBe('paused')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(playing(2)).toBe('paused')
+  player.toggle()
+  await vi.waitFor(() => expect(playing(2)).toBe('playing'))
 })

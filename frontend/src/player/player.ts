@@ -12,7 +12,7 @@ import { nameOf } from '../show/format'
 import { toast } from '../show/toast'
 import { texts } from '../texts'
 import { mayBegin } from './beginning'
-import { nextIn, type Place, placeOf, renewed } from './list'
+import { nextIn, type Place, placeOf, renewed, without } from './list'
 import { describe, describeNothing, offerMediaKeys } from './media'
 
 export interface Player extends Place {
@@ -70,15 +70,28 @@ export function usePlayer(): Player {
   )
 }
 
-/** The download that is in the player, and whether it plays; cheap to ask from every row. */
+/** The download that is in the player, or the album of what is, and whether it plays; cheap to ask from every row. */
 export function usePlaying(id: number): 'playing' | 'paused' | null {
   return useSyncExternalStore(
     (watcher) => {
       watchers.add(watcher)
       return () => watchers.delete(watcher)
     },
-    () => (currentTrack()?.id === id ? (state.isPlaying ? 'playing' : 'paused') : null),
+    () => playing(id),
   )
+}
+
+function isOf(track: Download, id: number): boolean {
+  return track.id === id || track.parent_id === id
+}
+
+export function playing(id: number): 'playing' | 'paused' | null {
+  const track = currentTrack()
+  const isAlbum = track?.parent_id === id
+  if (track?.id !== id && !isAlbum) return null
+  // An album that has come to its end begins anew.
+  if (isAlbum && audio?.ended && !nextIn(state)) return null
+  return state.isPlaying ? 'playing' : 'paused'
 }
 
 export function currentTrack(player: Player = state): Download | undefined {
@@ -287,6 +300,28 @@ export const player = {
       localStorage.setItem(VOLUME, String(volume))
     } catch {
       // Then it is as loud as ever next time.
+    }
+  },
+  /** Lets go of a track, or of an album's, whose files are gone. */
+  drop(id: number): void {
+    const before = currentTrack()
+    if (!state.list.some((each) => isOf(each, id))) return
+    const place = without(state, (each) => isOf(each, id))
+    if (!place) {
+      player.close()
+      return
+    }
+    const isOn = state.isPlaying || state.isLoading
+    change(place)
+    const track = currentTrack()
+    if (!track || track.id === before?.id) return
+    isOnTheWay = false
+    if (isOn) void load(track)
+    else {
+      loading.abort()
+      release() // so that it is loaded once somebody presses play
+      change({ position: 0, duration: track.duration ?? 0, error: null })
+      show(track)
     }
   },
   close(): void {

@@ -4,7 +4,7 @@ import '@mantine/core/styles/Modal.css'
 import '@mantine/core/styles/InlineInput.css'
 import '@mantine/core/styles/Checkbox.css'
 import { Button, Checkbox, Group, Modal, Stack, Text } from '@mantine/core'
-import { useEffect, useState } from 'react'
+import { useEffect, useEffectEvent, useState } from 'react'
 import { texts } from '../texts'
 
 interface DialogProps {
@@ -14,26 +14,30 @@ interface DialogProps {
   /** What the button says; the second one once the choice below is made. */
   confirm: string
   confirmChosen?: string
-  choice?: { label: string; hint: string } | undefined
+  /** What may be chosen besides, and what then stands in place of the text above. */
+  choice?: { label: string; hint: string; text: string } | undefined
+  /** Who gets the focus where the button that opened the dialog has gone with what was confirmed. */
+  otherwise?: () => HTMLElement | null
   onClose: () => void
   onConfirm: (isChosen: boolean) => void | Promise<void>
 }
 
 /** Asks before something that can't be taken back. */
 export default function Dialog(props: DialogProps) {
-  const { title, text, keep, confirm, confirmChosen, choice, onClose, onConfirm } = props
+  const { title, text, keep, confirm, confirmChosen, choice, otherwise, onClose, onConfirm } = props
   const [isChosen, setChosen] = useState(false)
   const [isBusy, setBusy] = useState(false)
   const [opener] = useState(() => document.activeElement)
-  useEffect(
-    () => () => {
-      // Once the dialog is gone; whoever had the focus before may be gone as well, and then somebody else sees to it.
-      setTimeout(() => {
-        if (document.activeElement === document.body && opener instanceof HTMLElement) opener.focus()
-      })
-    },
-    [opener],
-  )
+  const giveBack = useEffectEvent(() => {
+    const lost = otherwise
+    // Once the dialog is gone; whoever had the focus before may be gone as well.
+    setTimeout(() => {
+      if (document.activeElement !== document.body) return
+      if (opener instanceof HTMLElement && opener.isConnected) opener.focus()
+      else lost?.()?.focus()
+    })
+  })
+  useEffect(() => () => giveBack(), [])
 
   async function go(): Promise<void> {
     setBusy(true)
@@ -50,7 +54,7 @@ export default function Dialog(props: DialogProps) {
       closeButtonProps={{ 'aria-label': texts.common.close }}
     >
       <Stack>
-        <Text>{text}</Text>
+        <Text>{isChosen && choice ? choice.text : text}</Text>
         {choice ? (
           <Checkbox
             checked={isChosen}

@@ -5,32 +5,53 @@ import { useLocation, useSearch } from 'wouter'
 
 const LAST = 10_000_000
 
-/** Read the choice from the address; `choose` writes it there. Turning pages can be gone back on. */
-export function useAddress<T extends { page: number }>(
-  read: (given: URLSearchParams) => T,
-): [T, (next: T) => void] {
+/** How a choice gets into the address: in place of the one before, where that needs no way back. */
+interface How {
+  replace: boolean
+}
+
+type Choose<T> = (next: T, how?: How) => void
+
+/** Read the choice from the address; `choose` writes it there, so that it can be gone back on. */
+export function useAddress<T extends { page: number }>(read: (given: URLSearchParams) => T): [T, Choose<T>] {
   const search = useSearch()
   const [location, go] = useLocation()
   const chosen = useMemo(() => read(new URLSearchParams(search)), [read, search])
   const choose = useMemo(
-    () => (next: T) => {
-      go(`${location}${searchOf(next)}`, { replace: next.page === 1 })
-      window.scrollTo({ top: 0 })
-    },
+    () =>
+      (next: T, how: How = { replace: false }) => {
+        go(`${location}${searchOf(next)}`, how)
+        window.scrollTo({ top: 0 })
+      },
     [go, location],
   )
   return [chosen, choose]
 }
 
-/** What stands in a search box; it is chosen once nobody has typed for a moment. */
-export function useWords(chosen: string, choose: (q: string) => void): [string, (words: string) => void] {
+/** The pages of a list may have become fewer than the one that is looked at: then it is the last one. */
+export function useLastPage<T extends { page: number }>(
+  chosen: T,
+  pages: number | undefined,
+  choose: Choose<T>,
+): void {
+  const goTo = useEffectEvent((page: number) => choose({ ...chosen, page }, { replace: true }))
+  useEffect(() => {
+    if (pages && chosen.page > pages) goTo(pages)
+  }, [chosen.page, pages])
+}
+
+/** What stands in a search box; it is chosen once nobody has typed for a moment, and needs no way back then. */
+export function useWords(
+  chosen: string,
+  choose: (q: string, how: How) => void,
+): [string, (words: string) => void] {
   const [words, setWords] = useState(chosen)
   const chooseNow = useEffectEvent(choose)
   // What only differs by a space at its end is still being typed.
   useEffect(() => setWords((now) => (now.trim() === chosen ? now : chosen)), [chosen])
   useEffect(() => {
     if (words.trim() === chosen) return
-    const timer = setTimeout(() => chooseNow(words.trim()), 250)
+    const timer = setTimeout(() => chooseNow(words.trim(), { replace: true }), 250)
     return () => clearTimeout(timer)
   }, [words, chosen])
   return [words, setWords]

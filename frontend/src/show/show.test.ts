@@ -51,6 +51,21 @@ describe('what a row says', () => {
     expect(said.percent).toBe(25)
   })
 
+  it('is nothing of a transfer of which nothing has come', () => {
+    const progress = { phase: 'downloading' as const, percent: 0, downloaded_bytes: 0, total_bytes: null }
+    const begun = { ...progress, speed: null, eta: null }
+    expect(stateOf(download(1, { status: 'in-progress', progress: begun })).parts).toEqual(['Downloading'])
+  })
+
+  it('is what came of it, and its size where there is room', () => {
+    const done = download(1, { status: 'completed', codec: 'opus', duration: 187, file_size: 214_000 })
+    expect(stateOf({ ...done, album: 'One' })).toMatchObject({
+      parts: ['One', 'OPUS · 3:07'],
+      aside: '214 kB',
+    })
+    expect(stateOf({ ...done, album: 'One', parent_id: 9 }).parts).toEqual(['OPUS · 3:07'])
+  })
+
   it('is how many tracks of a collection have come', () => {
     const list = download(1, {
       kind: 'collection',

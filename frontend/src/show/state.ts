@@ -7,6 +7,8 @@ import { length, size, speed, wait } from './format'
 interface Said {
   /** The parts of the line, the most important one first. */
   parts: string[]
+  /** What stands after them where there is room for it. */
+  aside?: string
   tone: 'quiet' | 'active' | 'good' | 'bad'
   /** 0 to 100; null where nobody knows how far it is; undefined where there is nothing to show. */
   percent?: number | null
@@ -24,6 +26,7 @@ function ofTrack(download: Download): Said {
       // Within a collection, its name stands above already.
       return {
         parts: [download.parent_id === null ? download.album : null, facts(download)].filter(isText),
+        ...(download.file_size ? { aside: size(download.file_size) } : {}),
         tone: 'quiet',
       }
     case 'failed':
@@ -44,7 +47,7 @@ function ofTrack(download: Download): Said {
       const parts = [item.phase[progress.phase]]
       if (progress.phase === 'downloading') {
         const { downloaded_bytes: part, total_bytes: whole, speed: pace, eta } = progress
-        if (part != null) parts.push(whole != null ? item.of(size(part), size(whole)) : size(part))
+        if (part) parts.push(whole != null ? item.of(size(part), size(whole)) : size(part))
         if (pace) parts.push(speed(pace))
         if (eta != null && eta >= 1) parts.push(item.left(wait(eta)))
       }
@@ -68,13 +71,9 @@ function ofCollection(download: Download): Said {
   return { parts: [item.status[download.status], whole, ...lost], tone: 'quiet' }
 }
 
-/** "Opus · 160 kbit/s · 3:07 · 5.3 MB", as far as it is known. */
-export function facts(download: Download): string {
-  return [
-    download.codec?.toUpperCase(),
-    download.duration != null ? length(download.duration) : null,
-    download.file_size != null ? size(download.file_size) : null,
-  ]
+/** "OPUS · 3:07", as far as it is known. */
+function facts(download: Download): string {
+  return [download.codec?.toUpperCase(), download.duration != null ? length(download.duration) : null]
     .filter(isText)
     .join(' · ')
 }
