@@ -50,7 +50,14 @@ const bearer: Middleware = {
   },
 }
 
-export const client = createClient<paths>({ baseUrl: prefix })
+const PATIENCE = 30_000 // milliseconds; what says nothing for so long won't say anything any more
+
+/** A whole call, answer included; what may last longer is `fetchBlob`'s. */
+function fetchInTime(request: Request): Promise<Response> {
+  return fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(PATIENCE)]) })
+}
+
+export const client = createClient<paths>({ baseUrl: prefix, fetch: fetchInTime })
 client.use(bearer)
 
 interface Answer<T> {
@@ -74,13 +81,19 @@ export async function askWhole<T>(
   try {
     answer = await call
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error
-    throw new ApiError(0, texts.errors.offline)
+    throw unanswered(error)
   }
   const { data, error, response } = answer
   if (response.ok) return { data, response }
   if (response.status === 401 && asked && asked === session.token()) session.expire()
   throw refusal(response.status, error)
+}
+
+/** What to throw where there is no answer: whoever gave a call up hears just that. */
+function unanswered(error: unknown): unknown {
+  return error instanceof DOMException && error.name === 'AbortError'
+    ? error
+    : new ApiError(0, texts.errors.offline)
 }
 
 function refusal(status: number, body: unknown): ApiError {
@@ -90,36 +103,45 @@ function refusal(status: number, body: unknown): ApiError {
 
 type Progress = (loaded: number, total: number, soFar: () => Blob) => void
 
-/** Fetches bytes; `onProgress` hears of what has come and of how much there will be, in bytes. */
+/**
+ * Fetches bytes; `onProgress` hears of what has come and of how much there will be, in bytes. It may last as long
+ * as it takes, but nothing may stop coming for longer than `PATIENCE`.
+ */
 export async function fetchBlob(
   path: string,
   options: { signal?: AbortSignal; onProgress?: Progress } = {},
 ): Promise<Blob> {
   const token = session.token()
   const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {}
-  let response: Response
+  const silence = new AbortController()
+  const giveUp = () => silence.abort(new DOMException('', 'TimeoutError'))
+  let patience = setTimeout(giveUp, PATIENCE)
+  const signal = options.signal ? AbortSignal.any([options.signal, silence.signal]) : silence.signal
   try {
-    response = await fetch(`${prefix}${path}`, { headers, signal: options.signal ?? null })
+    const response = await fetch(`${prefix}${path}`, { headers, signal })
+    if (!response.ok) {
+      if (response.status === 401 && token && token === session.token()) session.expire()
+      throw refusal(response.status, await response.json().catch(() => null))
+    }
+    const total = Number(response.headers.get('Content-Length') ?? 0)
+    const pieces: BlobPart[] = []
+    const soFar = () => new Blob(pieces, { type: response.headers.get('Content-Type') ?? '' })
+    if (!response.body) return await response.blob()
+    let loaded = 0
+    const reader = response.body.getReader()
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      clearTimeout(patience)
+      patience = setTimeout(giveUp, PATIENCE)
+      pieces.push(read.value)
+      loaded += read.value.length
+      options.onProgress?.(loaded, total, soFar)
+    }
+    return soFar()
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error
-    throw new ApiError(0, texts.errors.offline)
+    throw error instanceof ApiError ? error : unanswered(error)
+  } finally {
+    clearTimeout(patience)
   }
-  if (!response.ok) {
-    if (response.status === 401 && token && token === session.token()) session.expire()
-    throw refusal(response.status, await response.json().catch(() => null))
-  }
-  if (!options.onProgress || !response.body) return response.blob()
-  const total = Number(response.headers.get('Content-Length') ?? 0)
-  const pieces: BlobPart[] = []
-  const soFar = () => new Blob(pieces, { type: response.headers.get('Content-Type') ?? '' })
-  let loaded = 0
-  const reader = response.body.getReader()
-  for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    pieces.push(read.value)
-    loaded += read.value.length
-    options.onProgress(loaded, total, soFar)
-  }
-  return soFar()
 }
 
 /** The sentence to show for whatever was thrown. */
