@@ -1,4 +1,4 @@
-import { lazy, Suspense } from 'react'
+import { Suspense, useEffect } from 'react'
 import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
 import { registrationIsOpen } from './api/registration'
 import DownloadPage from './download/DownloadPage'
@@ -12,16 +12,19 @@ import { nextOf } from './session/way'
 import { Boundary } from './shell/Boundary'
 import { MissingPage } from './shell/MissingPage'
 import { Shell } from './shell/Shell'
+import { loadAhead, part, whenIdle } from './show/part'
 
-const HistoryPage = lazy(() => import('./history/HistoryPage'))
-const AccountPage = lazy(() => import('./account/AccountPage'))
-const AdminPage = lazy(() => import('./admin/AdminPage'))
+const HistoryPage = part(() => import('./history/HistoryPage'))
+const AccountPage = part(() => import('./account/AccountPage'))
+const AdminPage = part(() => import('./admin/AdminPage'))
 
 /** Which page is shown at which address; without a session it is the sign-in page, and then the way back. */
 export function App() {
   const session = useSession()
   const [location] = useLocation()
   const search = useSearch()
+  const isSignedIn = session !== null
+  useEffect(() => (isSignedIn ? whenIdle(() => void loadAhead()) : undefined), [isSignedIn])
   const isOutside = location === '/sign-in' || location === '/register'
   if (!session) {
     if (!isOutside) {
