@@ -78,3 +78,12 @@ it('a file that does not even begin is given up', async () => {
   await vi.advanceTimersByTimeAsync(31_000)
   expect(ended).toHaveBeenCalledWith(unreached)
 })
+
+it('what is wrong with the shape of a field is said in words for people', () => {
+  const fault = (type: string, msg: string) => [{ loc: ['body', 'username'], type, msg }]
+  const about = (type: string, msg: string) => new ApiError(422, '', fault(type, msg)).about('username')
+  expect(about('string_pattern_mismatch', "String should match pattern '^[A-Za-z0-9._-]+$'")).toBe(
+    texts.errors.fields.username,
+  )
+  expect(about('value_error', 'this name is kept for the service')).toBe('This name is kept for the service.')
+})

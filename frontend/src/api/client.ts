@@ -19,6 +19,11 @@ export type Condition = components['schemas']['Condition']
 type Problem = components['schemas']['Problem']
 type FieldProblem = components['schemas']['FieldProblem']
 
+type Sentences = Readonly<Record<string, string | undefined>>
+
+/** Faults that the service tells in the words of its tools, with a pattern where a person looks for letters. */
+const OF_SHAPE = ['string_too_short', 'string_pattern_mismatch']
+
 /** A refusal in the service's own words; status 0 where it couldn't be asked at all. */
 export class ApiError extends Error {
   constructor(
@@ -33,7 +38,9 @@ export class ApiError extends Error {
   /** What is wrong with one field of a form. */
   about(field: string): string | undefined {
     const found = this.fields.find((each) => each.loc.at(-1) === field)
-    return found && sentence(found.msg)
+    if (!found) return undefined
+    const own = OF_SHAPE.includes(found.type) ? (texts.errors.fields as Sentences)[field] : undefined
+    return own ?? sentence(found.msg)
   }
 }
 

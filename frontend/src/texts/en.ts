@@ -36,6 +36,11 @@ export const en = {
     reload: 'Load again',
     missing: 'There is nothing at this address.',
     home: 'Go to your downloads',
+    fields: {
+      username: 'Use 3 to 50 letters, digits, dots, dashes or underscores.',
+      password: 'Use at least 8 characters.',
+      new_password: 'Use at least 8 characters.',
+    },
   },
   signIn: {
     page: 'Sign in',
