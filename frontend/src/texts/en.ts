@@ -232,6 +232,8 @@ export const en = {
     everywhere: 'Sign out everywhere',
     everywhereText: 'Ends every session on every device, this one included. Your password stays the same.',
     everywhereDo: 'Sign out everywhere',
+    everywhereDone: 'You are signed out on all devices.',
+    wrongPassword: 'The current password is wrong.',
     confirmPassword: 'Your password',
     bookmarklet: 'Download from any page',
     bookmarkletText:
