@@ -27,12 +27,7 @@ export function App() {
   useEffect(() => (isSignedIn ? whenIdle(() => void loadAhead()) : undefined), [isSignedIn])
   const isOutside = location === '/sign-in' || location === '/register'
   if (!session) {
-    if (!isOutside) {
-      const given = shared(search)
-      if (given) outbox.add(given)
-      const here = given ? location : `${location}${search ? `?${search}` : ''}`
-      return <Redirect to={here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`} replace />
-    }
+    if (!isOutside) return <ToSignIn location={location} search={search} />
     return (
       <Switch>
         {registrationIsOpen && (
@@ -70,4 +65,12 @@ export function App() {
       </Boundary>
     </Shell>
   )
+}
+
+/** The way to the sign-in page; what was shared is kept for the box, and the rest of the address for the way back. */
+function ToSignIn({ location, search }: { location: string; search: string }) {
+  const given = shared(search)
+  useEffect(() => outbox.add(given), [given])
+  const here = given ? location : `${location}${search ? `?${search}` : ''}`
+  return <Redirect to={here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`} replace />
 }
