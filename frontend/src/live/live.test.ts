@@ -42,7 +42,7 @@ it('a list does not undo what was told while it was under way', async () => {
 
 it('a history that lacks a download is asked for anew at another status, and not at each tick', () => {
   const running = download(1, { status: 'in-progress' })
-  queries.setQueryData(keys.queue, applyList(EMPTY, [running], { isComplete: true }))
+  queries.setQueryData(keys.queue, applyList(EMPTY, [running]))
   queries.setQueryData(page, { downloads: [] as Download[] } as DownloadPage)
   const isAskedAnew = () => {
     vi.advanceTimersByTime(2_000)

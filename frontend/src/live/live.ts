@@ -235,7 +235,7 @@ async function catchUp(queries: QueryClient): Promise<Queue> {
   const listed = [...first.downloads]
   if (first.pages > 1)
     for (const status of ['in-progress', 'pending'] as const) listed.push(...(await listAll({ status })))
-  return applyList(now(), listed, { isComplete: true, known })
+  return applyList(now(), listed, known)
 }
 
 function list(page: number, query: { status?: Status; parent_id?: number } = {}): Promise<DownloadPage> {
