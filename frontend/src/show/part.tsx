@@ -57,9 +57,16 @@ export function part<P extends object>(load: () => Promise<{ default: ComponentT
   return Part
 }
 
+let isAhead = false
+
+/** Whether parts are being loaded that nobody waits for. */
+export const isLoadingAhead = (): boolean => isAhead
+
 /** Loads the parts one after the other, until one can't be had. */
 export async function loadAhead(): Promise<void> {
-  for (const each of parts) if (!(await each.ahead())) return
+  isAhead = true
+  for (const each of parts) if (!(await each.ahead())) break
+  isAhead = false
 }
 
 /** Runs something once the page has nothing else to do; Safari can't tell. */
