@@ -20,14 +20,22 @@ function Faulty(): never {
   throw new Error('a fault')
 }
 
-/** Can't be loaded until the network is there. */
+/** Can't be loaded until the network is there; and never, as browsers have it, once it was asked for in vain. */
 function scarce(name: string) {
   const network = { isThere: false }
-  const load = vi.fn(async (): Promise<{ default: ComponentType }> => {
-    if (!network.isThere) throw new TypeError('Failed to fetch dynamically imported module')
-    return { default: () => name }
+  const asked = vi.fn(async () => {
+    if (!network.isThere) throw new TypeError('Failed to fetch')
+    return new Response()
   })
-  return { network, load, page: part(load) }
+  vi.stubGlobal('fetch', asked)
+  let module: Promise<{ default: ComponentType }> | undefined
+  const page = part(() => {
+    module ??= network.isThere
+      ? Promise.resolve({ default: () => name })
+      : Promise.reject(new TypeError('Failed to fetch dynamically imported module'))
+    return module
+  })
+  return { network, asked, page }
 }
 
 async function show(child: ReactNode) {
@@ -59,11 +67,11 @@ it('a part that could not be loaded comes when the network is back', async () =>
 })
 
 it('a part that still cannot be loaded says so again, and is asked for once at each try', async () => {
-  const { load, page } = scarce('the history')
+  const { asked, page } = scarce('the history')
   const { place } = await show(within(createElement(page)))
   await act(async () => place.querySelector('button')?.click())
   expect(place.textContent).toContain(texts.errors.offline)
-  expect(load).toHaveBeenCalledTimes(2)
+  expect(asked).toHaveBeenCalledTimes(2)
 })
 
 it('who comes back to a part that could not be loaded has it tried anew', async () => {

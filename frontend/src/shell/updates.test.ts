@@ -35,6 +35,7 @@ it('while the service is away or starting, the page stays', async () => {
 })
 
 it('a part that nobody waits for yet leaves the page alone', async () => {
+  vi.stubGlobal('fetch', async () => new Response())
   part(async () => {
     await miss(async () => new Response(null, { status: 200 }))
     throw new TypeError('gone')

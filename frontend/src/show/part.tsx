@@ -1,6 +1,12 @@
-/** Parts of the page that are loaded when they are wanted, or ahead; one that couldn't be had is tried anew. */
+/**
+ * Parts of the page that are loaded when they are wanted, or ahead; one that couldn't be had is tried anew. A browser
+ * never asks again for a module that it couldn't have, so the service is asked first whether it is there.
+ */
 
 import { type ComponentType, type ReactNode, use } from 'react'
+import { base } from '../api/prefix'
+
+const PATIENCE = 10_000 // milliseconds
 
 /** A part couldn't be loaded. Whoever shows this has it forgotten, so that the next try is one. */
 export class UnloadedError extends Error {
@@ -10,31 +16,37 @@ export class UnloadedError extends Error {
   }
 }
 
-const parts: { ahead: () => Promise<boolean> }[] = []
+async function isThere(): Promise<boolean> {
+  const options = { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) } as const
+  const answer = await fetch(`${base}/`, options).catch(() => null)
+  return answer?.ok ?? false
+}
+
+interface Part {
+  /** Loads it before it is wanted, and tells whether that went well; with `isSure`, the service is there. */
+  ahead: (isSure?: boolean) => Promise<boolean>
+}
+
+const parts: Part[] = []
 
 /** As React's `lazy`, which keeps a failure for good. */
 export function part<P extends object>(load: () => Promise<{ default: ComponentType<P> }>) {
   let loaded: ComponentType<P> | undefined
   let loading: Promise<ComponentType<P>> | undefined
-  let failures = 0
 
-  async function fetchPart(): Promise<ComponentType<P>> {
-    try {
-      if (failures) await restyle()
-      loaded = (await load()).default
-      return loaded
-    } catch {
-      failures += 1
-      throw new UnloadedError(forget)
-    }
+  async function fetchPart(isSure: boolean): Promise<ComponentType<P>> {
+    const module = isSure || (await isThere()) ? await load().catch(() => null) : null
+    if (!module) throw new UnloadedError(forget)
+    loaded = module.default
+    return loaded
   }
 
   function forget(): void {
     loading = undefined
   }
 
-  function start(): Promise<ComponentType<P>> {
-    loading ??= fetchPart()
+  function start(isSure = false): Promise<ComponentType<P>> {
+    loading ??= fetchPart(isSure)
     return loading
   }
 
@@ -44,9 +56,8 @@ export function part<P extends object>(load: () => Promise<{ default: ComponentT
     return <Loaded {...props} />
   }
 
-  /** Whether it is there. */
-  Part.ahead = (): Promise<boolean> =>
-    start().then(
+  Part.ahead = (isSure?: boolean): Promise<boolean> =>
+    start(isSure).then(
       () => true,
       () => {
         forget()
@@ -64,8 +75,9 @@ export const isLoadingAhead = (): boolean => isAhead
 
 /** Loads the parts one after the other, until one can't be had. */
 export async function loadAhead(): Promise<void> {
+  if (!(await isThere())) return
   isAhead = true
-  for (const each of parts) if (!(await each.ahead())) break
+  for (const each of parts) if (!(await each.ahead(true))) break
   isAhead = false
 }
 
@@ -77,22 +89,4 @@ export function whenIdle(run: () => void): () => void {
   }
   const handle = window.requestIdleCallback(run, { timeout: 10_000 })
   return () => window.cancelIdleCallback(handle)
-}
-
-/** Asks anew for style sheets that couldn't be had: what loads a part takes their links for done. */
-async function restyle(): Promise<void> {
-  const missed = [...document.querySelectorAll<HTMLLinkElement>('link[rel=stylesheet]')].filter(
-    (link) => !link.sheet,
-  )
-  await Promise.all(
-    missed.map(
-      (link) =>
-        new Promise((resolve, reject) => {
-          const fresh = link.cloneNode() as HTMLLinkElement
-          fresh.addEventListener('load', resolve)
-          fresh.addEventListener('error', reject)
-          link.replaceWith(fresh)
-        }),
-    ),
-  )
 }
