@@ -1,4 +1,4 @@
-import { lazy, Suspense } from 'react'
+import { Suspense, useEffect } from 'react'
 import { Redirect, Route, Switch, useLocation, useSearch } from 'wouter'
 import { registrationIsOpen } from './api/registration'
 import DownloadPage from './download/DownloadPage'
@@ -12,24 +12,22 @@ import { nextOf } from './session/way'
 import { Boundary } from './shell/Boundary'
 import { MissingPage } from './shell/MissingPage'
 import { Shell } from './shell/Shell'
+import { loadAhead, part, whenIdle } from './show/part'
 
-const HistoryPage = lazy(() => import('./history/HistoryPage'))
-const AccountPage = lazy(() => import('./account/AccountPage'))
-const AdminPage = lazy(() => import('./admin/AdminPage'))
+const HistoryPage = part(() => import('./history/HistoryPage'))
+const AccountPage = part(() => import('./account/AccountPage'))
+const AdminPage = part(() => import('./admin/AdminPage'))
 
 /** Which page is shown at which address; without a session it is the sign-in page, and then the way back. */
 export function App() {
   const session = useSession()
   const [location] = useLocation()
   const search = useSearch()
+  const isSignedIn = session !== null
+  useEffect(() => (isSignedIn ? whenIdle(() => void loadAhead()) : undefined), [isSignedIn])
   const isOutside = location === '/sign-in' || location === '/register'
   if (!session) {
-    if (!isOutside) {
-      const given = shared(search)
-      if (given) outbox.add(given)
-      const here = given ? location : `${location}${search ? `?${search}` : ''}`
-      return <Redirect to={here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`} replace />
-    }
+    if (!isOutside) return <ToSignIn location={location} search={search} />
     return (
       <Switch>
         {registrationIsOpen && (
@@ -67,4 +65,12 @@ export function App() {
       </Boundary>
     </Shell>
   )
+}
+
+/** The way to the sign-in page; what was shared is kept for the box, and the rest of the address for the way back. */
+function ToSignIn({ location, search }: { location: string; search: string }) {
+  const given = shared(search)
+  useEffect(() => outbox.add(given), [given])
+  const here = given ? location : `${location}${search ? `?${search}` : ''}`
+  return <Redirect to={here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`} replace />
 }

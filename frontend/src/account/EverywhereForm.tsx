@@ -1,10 +1,17 @@
 import { Button, PasswordInput, Stack } from '@mantine/core'
 import { type FormEvent, useState } from 'react'
-import { ask, client, reason } from '../api/client'
+import { ApiError, ask, client, reason } from '../api/client'
 import { session } from '../session/session'
+import { toast } from '../show/toast'
 import { texts } from '../texts'
 
 const { account: words } = texts
+const UNFIT = 422
+
+/** What can't be a password can't be this one's either. */
+export function refused(error: unknown): string {
+  return error instanceof ApiError && error.status === UNFIT ? words.wrongPassword : reason(error)
+}
 
 /** Ends every session: to set a password, even to what it is, ends all tokens from before. */
 export function EverywhereForm({ username }: { username: string }) {
@@ -20,8 +27,9 @@ export function EverywhereForm({ username }: { username: string }) {
         client.POST('/auth/password', { body: { current_password: password, new_password: password } }),
       )
       session.leave()
+      toast.done(words.everywhereDone)
     } catch (error) {
-      setRefusal(reason(error))
+      setRefusal(refused(error))
       setBusy(false)
     }
   }

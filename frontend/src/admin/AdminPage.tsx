@@ -1,18 +1,18 @@
-import { lazy } from 'react'
 import { Link } from 'wouter'
 import { RowsSkeleton } from '../download/Rows'
 import { useMe } from '../session/account'
 import { Heading } from '../shell/Heading'
 import { MissingPage } from '../shell/MissingPage'
 import { IconDownload, IconHeartbeat, IconListDetails, IconUsers } from '../show/icons'
+import { part } from '../show/part'
 import { Failed } from '../show/states'
 import { texts } from '../texts'
 import styles from './AdminPage.module.css'
 import { HealthPart } from './HealthPart'
 
-const UsersPart = lazy(() => import('./UsersPart'))
-const DownloadsPart = lazy(() => import('./DownloadsPart'))
-const AuditPart = lazy(() => import('./AuditPart'))
+const UsersPart = part(() => import('./UsersPart'))
+const DownloadsPart = part(() => import('./DownloadsPart'))
+const AuditPart = part(() => import('./AuditPart'))
 
 const PARTS = {
   health: { label: texts.admin.health, icon: IconHeartbeat, part: HealthPart },

@@ -3,19 +3,20 @@ import '@mantine/core/styles/InlineInput.css'
 import '@mantine/core/styles/Switch.css'
 import { Badge, Group, Switch } from '@mantine/core'
 import { keepPreviousData, useQuery, useQueryClient } from '@tanstack/react-query'
-import { lazy, Suspense, useState } from 'react'
+import { Suspense, useState } from 'react'
 import { ask, client, type User } from '../api/client'
 import { RowsSkeleton } from '../download/Rows'
 import { useMe } from '../session/account'
 import { moment } from '../show/format'
 import { Moment } from '../show/Moment'
 import { Pages } from '../show/Pages'
+import { part } from '../show/part'
 import { Failed } from '../show/states'
 import { toast } from '../show/toast'
 import { texts } from '../texts'
 import styles from './table.module.css'
 
-const Dialog = lazy(() => import('../show/Dialog'))
+const Dialog = part(() => import('../show/Dialog'))
 
 const PER_PAGE = 25
 const { users: words } = texts

@@ -19,6 +19,11 @@ export type Condition = components['schemas']['Condition']
 type Problem = components['schemas']['Problem']
 type FieldProblem = components['schemas']['FieldProblem']
 
+type Sentences = Readonly<Record<string, string | undefined>>
+
+/** Faults that the service tells in the words of its tools, with a pattern where a person looks for letters. */
+const OF_SHAPE = ['string_too_short', 'string_pattern_mismatch']
+
 /** A refusal in the service's own words; status 0 where it couldn't be asked at all. */
 export class ApiError extends Error {
   constructor(
@@ -33,7 +38,9 @@ export class ApiError extends Error {
   /** What is wrong with one field of a form. */
   about(field: string): string | undefined {
     const found = this.fields.find((each) => each.loc.at(-1) === field)
-    return found && sentence(found.msg)
+    if (!found) return undefined
+    const own = OF_SHAPE.includes(found.type) ? (texts.errors.fields as Sentences)[field] : undefined
+    return own ?? sentence(found.msg)
   }
 }
 
@@ -50,7 +57,14 @@ const bearer: Middleware = {
   },
 }
 
-export const client = createClient<paths>({ baseUrl: prefix })
+const PATIENCE = 30_000 // milliseconds; what says nothing for so long won't say anything any more
+
+/** A whole call, answer included; what may last longer is `fetchBlob`'s. */
+function fetchInTime(request: Request): Promise<Response> {
+  return fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(PATIENCE)]) })
+}
+
+export const client = createClient<paths>({ baseUrl: prefix, fetch: fetchInTime })
 client.use(bearer)
 
 interface Answer<T> {
@@ -74,13 +88,19 @@ export async function askWhole<T>(
   try {
     answer = await call
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error
-    throw new ApiError(0, texts.errors.offline)
+    throw unanswered(error)
   }
   const { data, error, response } = answer
   if (response.ok) return { data, response }
   if (response.status === 401 && asked && asked === session.token()) session.expire()
   throw refusal(response.status, error)
+}
+
+/** What to throw where there is no answer: whoever gave a call up hears just that. */
+function unanswered(error: unknown): unknown {
+  return error instanceof DOMException && error.name === 'AbortError'
+    ? error
+    : new ApiError(0, texts.errors.offline)
 }
 
 function refusal(status: number, body: unknown): ApiError {
@@ -90,36 +110,45 @@ function refusal(status: number, body: unknown): ApiError {
 
 type Progress = (loaded: number, total: number, soFar: () => Blob) => void
 
-/** Fetches bytes; `onProgress` hears of what has come and of how much there will be, in bytes. */
+/**
+ * Fetches bytes; `onProgress` hears of what has come and of how much there will be, in bytes. It may last as long
+ * as it takes, but nothing may stop coming for longer than `PATIENCE`.
+ */
 export async function fetchBlob(
   path: string,
   options: { signal?: AbortSignal; onProgress?: Progress } = {},
 ): Promise<Blob> {
   const token = session.token()
   const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {}
-  let response: Response
+  const silence = new AbortController()
+  const giveUp = () => silence.abort(new DOMException('', 'TimeoutError'))
+  let patience = setTimeout(giveUp, PATIENCE)
+  const signal = options.signal ? AbortSignal.any([options.signal, silence.signal]) : silence.signal
   try {
-    response = await fetch(`${prefix}${path}`, { headers, signal: options.signal ?? null })
+    const response = await fetch(`${prefix}${path}`, { headers, signal })
+    if (!response.ok) {
+      if (response.status === 401 && token && token === session.token()) session.expire()
+      throw refusal(response.status, await response.json().catch(() => null))
+    }
+    const total = Number(response.headers.get('Content-Length') ?? 0)
+    const pieces: BlobPart[] = []
+    const soFar = () => new Blob(pieces, { type: response.headers.get('Content-Type') ?? '' })
+    if (!response.body) return await response.blob()
+    let loaded = 0
+    const reader = response.body.getReader()
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      clearTimeout(patience)
+      patience = setTimeout(giveUp, PATIENCE)
+      pieces.push(read.value)
+      loaded += read.value.length
+      options.onProgress?.(loaded, total, soFar)
+    }
+    return soFar()
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error
-    throw new ApiError(0, texts.errors.offline)
+    throw error instanceof ApiError ? error : unanswered(error)
+  } finally {
+    clearTimeout(patience)
   }
-  if (!response.ok) {
-    if (response.status === 401 && token && token === session.token()) session.expire()
-    throw refusal(response.status, await response.json().catch(() => null))
-  }
-  if (!options.onProgress || !response.body) return response.blob()
-  const total = Number(response.headers.get('Content-Length') ?? 0)
-  const pieces: BlobPart[] = []
-  const soFar = () => new Blob(pieces, { type: response.headers.get('Content-Type') ?? '' })
-  let loaded = 0
-  const reader = response.body.getReader()
-  for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    pieces.push(read.value)
-    loaded += read.value.length
-    options.onProgress(loaded, total, soFar)
-  }
-  return soFar()
 }
 
 /** The sentence to show for whatever was thrown. */

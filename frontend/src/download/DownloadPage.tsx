@@ -1,5 +1,5 @@
 import { Button } from '@mantine/core'
-import { lazy, Suspense, useMemo, useRef, useState } from 'react'
+import { Suspense, useMemo, useRef, useState } from 'react'
 import { Link } from 'wouter'
 import type { Download } from '../api/client'
 import { useQueue } from '../live/live'
@@ -7,6 +7,7 @@ import { EMPTY, shown } from '../live/queue'
 import { Heading } from '../shell/Heading'
 import { count } from '../show/format'
 import { IconCircleCheck, IconLink } from '../show/icons'
+import { part } from '../show/part'
 import { Empty, Failed } from '../show/states'
 import { texts } from '../texts'
 import { type Actions, useActions } from './actions'
@@ -14,7 +15,7 @@ import { Box } from './Box'
 import styles from './DownloadPage.module.css'
 import { Rows, RowsSkeleton, type Section } from './Rows'
 
-const Dialog = lazy(() => import('../show/Dialog'))
+const Dialog = part(() => import('../show/Dialog'))
 
 const MOST_ENDED = 30
 const ACTIVE = 'active'

@@ -1,10 +1,11 @@
-import { lazy, Suspense } from 'react'
+import { Suspense } from 'react'
 import type { Download } from '../api/client'
 import { nameOf } from '../show/format'
+import { part } from '../show/part'
 import { texts } from '../texts'
 import type { Actions } from './actions'
 
-const Dialog = lazy(() => import('../show/Dialog'))
+const Dialog = part(() => import('../show/Dialog'))
 
 interface RemoveDialogProps {
   download: Download

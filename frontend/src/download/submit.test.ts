@@ -3,6 +3,7 @@ import { QueryClient } from '@tanstack/react-query'
 import { afterEach, expect, it, vi } from 'vitest'
 import { client } from '../api/client'
 import { session } from '../session/session'
+import { texts } from '../texts'
 import { submitAll } from './submit'
 
 const urls = Array.from({ length: 30 }, (_, index) => `https://a.example/${index}`)
@@ -36,4 +37,16 @@ it.each([401, 429, 503])('after %i, the rest is kept and not asked for', async (
   expect(outcome.refused[29]?.reason).toBe('No.')
   expect(asked.mock.calls.length).toBeLessThanOrEqual(4)
   expect(session.token()).toBe(status === 401 ? null : 'a token')
+})
+
+it('what was given up on, but taken after all, is handed in once more without harm', async () => {
+  const queries = new QueryClient()
+  const asked = vi.spyOn(client, 'POST').mockRejectedValue(new DOMException('', 'TimeoutError'))
+  const first = await submitAll(queries, ['https://a.example/1'], undefined, () => {})
+  expect(first.refused).toEqual([{ url: 'https://a.example/1', reason: texts.errors.offline }])
+  asked.mockRestore()
+  answering(() => 200) // it is under way already
+  const taken = vi.fn()
+  const again = await submitAll(queries, ['https://a.example/1'], undefined, taken)
+  expect([again.already, again.refused, taken.mock.calls]).toEqual([1, [], [['https://a.example/1']]])
 })

@@ -25,8 +25,10 @@ export const PER_PAGE = 100
 const MOST_PAGES = 50
 const SETTLE = 1_000
 const HELD_AT_MOST = 10_000 // a network that is gone may keep a call for minutes
+const LONG_ENOUGH = 2_500 // a proxy that holds the stream back says nothing until it gives up
 
 let connection: Connection = 'connecting'
+let hasWaited = false // for the stream, as long as makes sense
 const watchers = new Set<() => void>()
 
 function setConnection(next: Connection): void {
@@ -34,14 +36,18 @@ function setConnection(next: Connection): void {
   for (const watcher of watchers) watcher()
 }
 
+function setWaited(next: boolean): void {
+  hasWaited = next
+  for (const watcher of watchers) watcher()
+}
+
+function watch(watcher: () => void): () => void {
+  watchers.add(watcher)
+  return () => watchers.delete(watcher)
+}
+
 export function useConnection(): Connection {
-  return useSyncExternalStore(
-    (watcher) => {
-      watchers.add(watcher)
-      return () => watchers.delete(watcher)
-    },
-    () => connection,
-  )
+  return useSyncExternalStore(watch, () => connection)
 }
 
 /** The keys of what is cached; everything about downloads is brought up to date from here. */
@@ -103,7 +109,7 @@ export function useLive(): void {
 
     const hurry = () => running?.hurry()
     const breakOff = () => running?.breakOff()
-    setConnection('connecting')
+    const waited = setTimeout(setWaited, LONG_ENOUGH, true)
     start()
     release = gather
     document.addEventListener('visibilitychange', look)
@@ -116,13 +122,18 @@ export function useLive(): void {
       window.removeEventListener('offline', breakOff)
       clearTimeout(timer)
       clearTimeout(hidden)
+      clearTimeout(waited)
       running?.stop()
+      setConnection('connecting') // for who signs in next
+      setWaited(false)
     }
   }, [queries])
 }
 
 function catchUpEverything(queries: QueryClient): void {
-  void queries.refetchQueries({ queryKey: keys.queue }, { cancelRefetch: true })
+  // A first list that is still under way was asked for before the stream was open, and may lack something.
+  void queries.cancelQueries({ queryKey: keys.queue }, { silent: true })
+  void queries.refetchQueries({ queryKey: keys.queue })
   void queries.invalidateQueries({ queryKey: keys.history })
   void queries.invalidateQueries({ queryKey: keys.allTracks })
 }
@@ -203,14 +214,17 @@ function isNews(download: Download, before: Download | undefined): boolean {
 // Nobody hears what somebody else was told.
 session.whenOver(() => words.clear())
 
-/** The live queue. Whoever shows it waits for the connection, so that nothing falls between list and events. */
+/**
+ * The live queue. Whoever shows it waits for the connection, so that nothing falls between list and events; but
+ * not for long. The list is asked for again once there is a connection.
+ */
 export function useQueue() {
   const queries = useQueryClient()
-  const state = useConnection()
+  const mayAsk = useSyncExternalStore(watch, () => hasWaited || connection !== 'connecting')
   return useQuery({
     queryKey: keys.queue,
     queryFn: () => overtaken(() => catchUp(queries), applyChanges),
-    enabled: state !== 'connecting',
+    enabled: mayAsk,
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: Number.POSITIVE_INFINITY,
   })
@@ -224,7 +238,7 @@ async function catchUp(queries: QueryClient): Promise<Queue> {
   const listed = [...first.downloads]
   if (first.pages > 1)
     for (const status of ['in-progress', 'pending'] as const) listed.push(...(await listAll({ status })))
-  return applyList(now(), listed, { isComplete: true, known })
+  return applyList(now(), listed, known)
 }
 
 function list(page: number, query: { status?: Status; parent_id?: number } = {}): Promise<DownloadPage> {

@@ -14,7 +14,7 @@ import {
 } from './queue'
 
 function queueOf(...downloads: Download[]): Queue {
-  return applyList(EMPTY, downloads, { isComplete: true })
+  return applyList(EMPTY, downloads)
 }
 
 const later = '2026-11-25T08:00:05.100000Z'
@@ -26,7 +26,7 @@ describe('the live queue', () => {
     const queue = applyChanges(queueOf(download(1)), [{ kind: 'download', download: done }])
     const old = download(1, { status: 'in-progress', updated_at: later })
     expect(applyChanges(queue, [{ kind: 'download', download: old }])).toBe(queue)
-    expect(applyList(queue, [old], { isComplete: false }).downloads.get(1)).toBe(done)
+    expect(applyList(queue, [old]).downloads.get(1)).toBe(done)
   })
 
   it('tells times apart that differ by less than a millisecond', () => {
@@ -40,7 +40,7 @@ describe('the live queue', () => {
     const queue = applyChanges(queueOf(download(1)), [{ kind: 'deleted', id: 1 }])
     const late = applyChanges(queue, [{ kind: 'download', download: download(1, { updated_at: latest }) }])
     expect(late.downloads.size).toBe(0)
-    expect(applyList(queue, [download(1)], { isComplete: true }).downloads.size).toBe(0)
+    expect(applyList(queue, [download(1)]).downloads.size).toBe(0)
   })
 
   it('shows again what could not be deleted, whatever else is deleted meanwhile', () => {
@@ -50,20 +50,18 @@ describe('the live queue', () => {
     ])
     const queue = undeleted(removed, download(1), true)
     expect([...queue.downloads.keys()]).toEqual([1])
-    expect([...applyList(queue, [download(1), download(2)], { isComplete: true }).downloads.keys()]).toEqual([
-      1,
-    ])
+    expect([...applyList(queue, [download(1), download(2)]).downloads.keys()]).toEqual([1])
   })
 
   it('lets go of what ended while nobody listened', () => {
-    const queue = applyList(queueOf(download(1), download(2)), [download(2)], { isComplete: true })
+    const queue = applyList(queueOf(download(1), download(2)), [download(2)])
     expect([...queue.downloads.keys()]).toEqual([2])
   })
 
   it('keeps what was submitted after the list was asked for', () => {
     const known = new Set([1])
     const queue = applyChanges(queueOf(download(1)), [{ kind: 'download', download: download(2) }])
-    expect([...applyList(queue, [download(1)], { isComplete: true, known }).downloads.keys()]).toEqual([1, 2])
+    expect([...applyList(queue, [download(1)], known).downloads.keys()]).toEqual([1, 2])
   })
 
   it('leaves the tracks of a collection to the collection', () => {

@@ -61,22 +61,18 @@ export function applyChanges(queue: Queue, changes: readonly Change[]): Queue {
 }
 
 /**
- * Takes over a list that was asked for at `since` events. What it holds is merged by time; what seemed active
- * but isn't in a list of all that is active has ended unseen, and leaves the queue (the history shows it).
+ * Takes over a list that holds all that is active. It is merged by time; what seemed active but isn't in there has
+ * ended unseen, and leaves the queue (the history shows it), if it was `known` when the list was asked for.
  */
 export function applyList(
   queue: Queue,
   listed: readonly Download[],
-  options: { isComplete: boolean; known?: ReadonlySet<number> },
+  known: ReadonlySet<number> = new Set(queue.downloads.keys()),
 ): Queue {
   const downloads = new Map(queue.downloads)
   const present = new Set(listed.map((each) => each.id))
-  if (options.isComplete) {
-    for (const [id, each] of downloads) {
-      const wasKnown = options.known?.has(id) ?? true
-      if (wasKnown && isActive(each) && !present.has(id)) downloads.delete(id)
-    }
-  }
+  for (const [id, each] of downloads)
+    if (known.has(id) && isActive(each) && !present.has(id)) downloads.delete(id)
   for (const each of listed) {
     if (!queue.deleted.has(each.id) && isLater(each, downloads.get(each.id))) downloads.set(each.id, each)
   }

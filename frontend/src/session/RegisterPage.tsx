@@ -4,7 +4,7 @@ import { Link, useSearch } from 'wouter'
 import { ApiError, ask, client, reason } from '../api/client'
 import { toast } from '../show/toast'
 import { texts } from '../texts'
-import { signIn } from './account'
+import { clashing, signIn } from './account'
 import { Door } from './Door'
 
 const FIELDS = ['username', 'email', 'password']
@@ -16,7 +16,10 @@ export function RegisterPage() {
   const [isBusy, setBusy] = useState(false)
   const search = useSearch()
   const { register: words } = texts
-  const about = (field: string) => (refusal instanceof ApiError ? refusal.about(field) : undefined)
+  function about(field: string): string | undefined {
+    if (!(refusal instanceof ApiError)) return undefined
+    return clashing(refusal) === field ? refusal.message : refusal.about(field)
+  }
   const isAboutFields = FIELDS.some(about)
   const set = (field: keyof typeof given) => (event: { currentTarget: { value: string } }) => {
     const { value } = event.currentTarget

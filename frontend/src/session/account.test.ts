@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, expect, it, vi } from 'vitest'
-import { client } from '../api/client'
-import { signIn } from './account'
+import { ApiError, client } from '../api/client'
+import { clashing, signIn } from './account'
 import { session } from './session'
 
 afterEach(() => void vi.restoreAllMocks())
@@ -24,4 +24,13 @@ it('a password that is taken begins another session', async () => {
   answering(200, { access_token: 'another', expires_in: 60 })
   await signIn('somebody', 'the right one')
   expect(session.token()).toBe('another')
+})
+
+it.each([
+  [409, 'This username is taken; choose another.', 'username'],
+  [409, 'An account with this email address exists already; log in instead.', 'email'],
+  [409, 'This clashes with what is already there.', undefined],
+  [429, 'Too many tries with this username.', undefined],
+])('a refusal with %i and “%s” is about %s', (status, said, field) => {
+  expect(clashing(new ApiError(status, said))).toBe(field)
 })

@@ -1,7 +1,7 @@
 /** Signing in and out, and who one is. */
 
 import { useQuery } from '@tanstack/react-query'
-import { ask, client, type User } from '../api/client'
+import { type ApiError, ask, client, type User } from '../api/client'
 import { session, useSession } from './session'
 
 /** Begins a session. What refuses a password says nothing of the session that may still be there: it stays. */
@@ -11,6 +11,14 @@ export async function signIn(username: string, password: string): Promise<void> 
     const token = await ask(client.POST('/auth/login', { body }))
     session.begin(token.access_token, token.expires_in)
   })
+}
+
+const CLASH = 409
+
+/** Which field of a new account clashes with another account; the service tells it in its sentence only. */
+export function clashing(refusal: ApiError): 'username' | 'email' | undefined {
+  if (refusal.status !== CLASH) return undefined
+  return (['username', 'email'] as const).find((field) => refusal.message.toLowerCase().includes(field))
 }
 
 /** Ends the session here within two seconds; the service is told on the way out, and a token it misses ends by itself. */

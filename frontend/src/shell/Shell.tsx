@@ -1,5 +1,5 @@
 import { UnstyledButton } from '@mantine/core'
-import { type ComponentType, lazy, type ReactNode, Suspense, useEffect } from 'react'
+import { type ComponentType, type ReactNode, Suspense, useEffect } from 'react'
 import { Link, useLocation } from 'wouter'
 import { focusBox } from '../download/Box'
 import { useConnection, useLive, useQueue } from '../live/live'
@@ -10,12 +10,13 @@ import { SessionWarning } from '../session/Warning'
 import { count } from '../show/format'
 import { IconDownload, IconHistory, IconLogout, IconShieldLock, IconUser, IconWifiOff } from '../show/icons'
 import { MenuButton } from '../show/MenuButton'
+import { part } from '../show/part'
 import { texts } from '../texts'
 import { Boundary } from './Boundary'
 import { Logo } from './Logo'
 import styles from './Shell.module.css'
 
-const PlayerBar = lazy(() => import('../player/PlayerBar'))
+const PlayerBar = part(() => import('../player/PlayerBar'))
 
 /** The frame around every page of somebody who is signed in. */
 export function Shell({ children }: { children: ReactNode }) {

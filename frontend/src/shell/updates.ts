@@ -1,12 +1,15 @@
 /** A page that is older than the service asks for parts that are gone; the new page has them. */
 
 import { base } from '../api/prefix'
+import { isLoadingAhead } from '../show/part'
 
 const KEY = 'nas-music.reloaded'
 const SETTLED = 30_000 // milliseconds; a reload that didn't help isn't tried again
 
 export function reloadAfterUpdates(): void {
-  window.addEventListener('vite:preloadError', () => void reload())
+  window.addEventListener('vite:preloadError', () => {
+    if (!isLoadingAhead()) void reload() // once somebody wants it
+  })
 }
 
 /** Reloads only where there is a page to come: a service that is just starting again would leave nothing. */

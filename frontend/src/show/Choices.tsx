@@ -32,7 +32,12 @@ export default function Choices({
       </Menu.Target>
       <Menu.Dropdown>
         {choices.map(({ label, icon, isGrave, onChoose }) => (
-          <Menu.Item key={label} leftSection={icon} onClick={onChoose} {...(isGrave ? { color: 'red' } : {})}>
+          <Menu.Item
+            key={label}
+            leftSection={icon}
+            onClick={onChoose}
+            {...(isGrave ? { color: 'var(--mantine-color-error)' } : {})}
+          >
             {label}
           </Menu.Item>
         ))}

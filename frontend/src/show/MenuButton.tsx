@@ -1,24 +1,26 @@
-import { cloneElement, lazy, type ReactElement, Suspense, useState } from 'react'
+import { cloneElement, type ReactElement, useState } from 'react'
+import { ApiError } from '../api/client'
+import { texts } from '../texts'
 import type { Choice } from './Choices'
+import { part } from './part'
+import { toast } from './toast'
 
-const load = () => import('./Choices')
-const Choices = lazy(load)
+const Choices = part(() => import('./Choices'))
 
 /** A button with a menu. What makes menus is loaded when a pointer comes near, or at the first press. */
 export function MenuButton({ children, choices }: { children: ReactElement; choices: readonly Choice[] }) {
   const [isWanted, setWanted] = useState(false)
-  const early = cloneElement(
+  async function open(): Promise<void> {
+    if (await Choices.ahead()) setWanted(true)
+    else toast.failed(new ApiError(0, texts.errors.offline))
+  }
+  if (isWanted) return <Choices choices={choices}>{children}</Choices>
+  return cloneElement(
     children as ReactElement<{ onPointerEnter: () => void; onClick: () => void; 'aria-haspopup': 'menu' }>,
     {
-      onPointerEnter: () => void load().catch(() => {}),
-      onClick: () => setWanted(true),
+      onPointerEnter: () => void Choices.ahead(),
+      onClick: () => void open(),
       'aria-haspopup': 'menu',
     },
-  )
-  if (!isWanted) return early
-  return (
-    <Suspense fallback={early}>
-      <Choices choices={choices}>{children}</Choices>
-    </Suspense>
   )
 }

@@ -4,6 +4,12 @@ import { reason } from '../api/client'
 import { texts } from '../texts'
 import { IconCheck, IconX } from './icons'
 
+/** A message below a title is too faint to read as it comes. */
+const LOOK = {
+  closeButtonProps: { 'aria-label': texts.common.close },
+  styles: { description: { color: 'var(--mantine-color-text)' } },
+}
+
 /** Short words about how something went; screen readers hear them too. */
 export const toast = {
   done(message: string): void {
@@ -11,7 +17,7 @@ export const toast = {
       message,
       color: 'teal',
       icon: <IconCheck aria-hidden size={18} />,
-      closeButtonProps: { 'aria-label': texts.common.close },
+      ...LOOK,
       autoClose: 4000,
       role: 'status',
     })
@@ -22,15 +28,21 @@ export const toast = {
       message: reason(error),
       color: 'red',
       icon: <IconX aria-hidden size={18} />,
-      closeButtonProps: { 'aria-label': texts.common.close },
+      ...LOOK,
       autoClose: 8000,
       role: 'alert',
     })
   },
 }
 
-/** Where those words appear: on phones above, since the rows' buttons are below. */
+/** Where those words appear: below, above the player and a phone's tabs. On phones no more than leave the rest seen. */
 export function Toasts() {
   const isPhone = useMediaQuery('(max-width: 48em)')
-  return <Notifications position={isPhone ? 'top-center' : 'bottom-right'} limit={4} containerWidth={380} />
+  return (
+    <Notifications
+      position={isPhone ? 'bottom-center' : 'bottom-right'}
+      limit={isPhone ? 2 : 4}
+      containerWidth={380}
+    />
+  )
 }

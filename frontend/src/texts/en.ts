@@ -36,6 +36,11 @@ export const en = {
     reload: 'Load again',
     missing: 'There is nothing at this address.',
     home: 'Go to your downloads',
+    fields: {
+      username: 'Use 3 to 50 letters, digits, dots, dashes or underscores.',
+      password: 'Use at least 8 characters.',
+      new_password: 'Use at least 8 characters.',
+    },
   },
   signIn: {
     page: 'Sign in',
@@ -237,6 +242,8 @@ export const en = {
     everywhere: 'Sign out everywhere',
     everywhereText: 'Ends every session on every device, this one included. Your password stays the same.',
     everywhereDo: 'Sign out everywhere',
+    everywhereDone: 'You are signed out on all devices.',
+    wrongPassword: 'The current password is wrong.',
     confirmPassword: 'Your password',
     bookmarklet: 'Download from any page',
     bookmarkletText:
