@@ -20,6 +20,7 @@ import httpx
 import psutil
 import pytest
 from tests.cli import warm
+from tests.processes import is_gone
 
 BIN = Path(sys.prefix) / "bin"
 NAS_MUSIC = BIN / "nas-music"
@@ -58,13 +59,6 @@ def eventually(happens: Callable[[], object], *, within: float, what: str = "it"
         if time.monotonic() > deadline:
             pytest.fail(f"waited {within} s in vain until {what}")
         time.sleep(0.1)
-
-
-def is_gone(process: psutil.Process) -> bool:
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 class Started:

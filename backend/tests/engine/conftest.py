@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from tests.conftest import started_warm
 from tests.nursery import Nursery
+from tests.processes import is_gone
 from tests.source import Source
 
 from music_downloader.egress.policy import EgressPolicy
@@ -49,4 +50,4 @@ def heard() -> list[Progress]:
 @pytest.fixture
 def processes() -> Callable[[], list[psutil.Process]]:
     """List the processes below this one."""
-    return lambda: [p for p in psutil.Process().children(recursive=True) if p.status() != "zombie"]
+    return lambda: [p for p in psutil.Process().children(recursive=True) if not is_gone(p)]

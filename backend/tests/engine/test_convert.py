@@ -10,6 +10,7 @@ import mutagen
 import psutil
 import pytest
 from tests import media
+from tests.processes import below
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.engine.probe import Audio, read
@@ -51,7 +52,7 @@ def stage(tmp_path: Path) -> Stage:
 
 
 async def convert(engine: Engine, path: Path, wanted: AudioFormat = AudioFormat.BEST) -> Audio:
-    audio = (await engine.convert(path, wanted=wanted, deadline=30.0)).audio
+    audio = (await engine.convert(path, wanted=wanted, deadline=120.0)).audio
     assert audio.path.parent == path.parent
     assert [file.name for file in path.parent.iterdir()] == [audio.path.name]
     return audio
@@ -115,14 +116,14 @@ async def test_the_wanted_codec_is_not_encoded_again(engine: Engine, stage: Stag
 async def test_a_kind_that_has_no_container_here_suggests_mp3(engine: Engine, stage: Stage) -> None:
     path = stage(media.make("ac3.mkv"))
     with pytest.raises(DownloadFailedError, match="mp3") as caught:
-        await engine.convert(path, wanted=AudioFormat.BEST, deadline=30.0)
+        await engine.convert(path, wanted=AudioFormat.BEST, deadline=120.0)
     assert caught.value.code is ErrorCode.BAD_MEDIA
     assert (await convert(engine, path, AudioFormat.MP3)).codec == "mp3"
 
 
 async def test_a_video_without_sound_holds_no_audio(engine: Engine, stage: Stage) -> None:
     with pytest.raises(DownloadFailedError) as caught:
-        await engine.convert(stage(media.make("silent.mp4")), wanted=AudioFormat.BEST, deadline=30.0)
+        await engine.convert(stage(media.make("silent.mp4")), wanted=AudioFormat.BEST, deadline=120.0)
     assert caught.value.code is ErrorCode.NO_AUDIO
 
 
@@ -164,7 +165,7 @@ async def test_what_is_not_audio_is_bad_media_and_leaks_nothing(
     path = tmp_path / "source.mp3"
     path.write_bytes(content)
     with pytest.raises(DownloadFailedError) as caught:
-        await engine.convert(path, wanted=wanted, deadline=30.0)
+        await engine.convert(path, wanted=wanted, deadline=120.0)
     assert caught.value.code is ErrorCode.BAD_MEDIA
     assert Path("/etc/hostname").read_text().strip() not in caught.value.detail
     assert list(tmp_path.iterdir()) == [path]
@@ -179,24 +180,17 @@ async def test_a_conversion_that_takes_too_long_is_given_up(engine: Engine, stag
 async def test_a_conversion_ends_before_its_disk_is_full(engine: Engine, stage: Stage) -> None:
     path = stage(media.make("wav", seconds=300))
     with pytest.raises(DownloadFailedError) as caught:
-        await engine.convert(path, wanted=AudioFormat.OPUS, deadline=30.0, min_free=2**60)
+        await engine.convert(path, wanted=AudioFormat.OPUS, deadline=120.0, min_free=2**60)
     assert (caught.value.code, caught.value.transient) == (ErrorCode.NO_SPACE, True)
-
-
-def _encodes(child: psutil.Process) -> bool:
-    try:
-        return "libopus" in child.cmdline()
-    except psutil.NoSuchProcess:  # one that looked at the file, and has ended
-        return False
 
 
 @pytest.mark.priority
 async def test_a_conversion_takes_what_others_leave_of_the_processors(engine: Engine, stage: Stage) -> None:
     path = stage(media.make("wav", seconds=300))
-    converting = asyncio.create_task(engine.convert(path, wanted=AudioFormat.OPUS, deadline=30.0))
+    converting = asyncio.create_task(engine.convert(path, wanted=AudioFormat.OPUS, deadline=120.0))
     template = psutil.Process(engine.template_pid)
     async with asyncio.timeout(60):
-        while not any(_encodes(child) and child.nice() == 15 for child in template.children()):  # noqa: ASYNC110
+        while not any(child.nice() == 15 for child in below(template, "libopus")):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     converting.cancel()
     await asyncio.wait({converting})
@@ -204,9 +198,9 @@ async def test_a_conversion_takes_what_others_leave_of_the_processors(engine: En
 
 async def test_a_killed_conversion_is_transient(engine: Engine, stage: Stage) -> None:
     path = stage(media.make("wav", seconds=300))
-    converting = asyncio.create_task(engine.convert(path, wanted=AudioFormat.OPUS, deadline=30.0))
+    converting = asyncio.create_task(engine.convert(path, wanted=AudioFormat.OPUS, deadline=120.0))
     template = psutil.Process(engine.template_pid)
-    while not (running := [child for child in template.children() if "ffmpeg" in child.name()]):  # noqa: ASYNC110 - no event
+    while not (running := below(template, "libopus")):  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.01)
     running[0].kill()
     with pytest.raises(DownloadFailedError) as caught:
@@ -217,5 +211,5 @@ async def test_a_killed_conversion_is_transient(engine: Engine, stage: Stage) ->
 async def test_a_result_above_the_limit_is_too_large(engine: Engine, stage: Stage) -> None:
     path = stage(media.make("mp3"))
     with pytest.raises(DownloadFailedError) as caught:
-        await engine.convert(path, wanted=AudioFormat.FLAC, deadline=30.0, max_bytes=20_000)
+        await engine.convert(path, wanted=AudioFormat.FLAC, deadline=120.0, max_bytes=20_000)
     assert caught.value.code is ErrorCode.TOO_LARGE

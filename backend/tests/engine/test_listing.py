@@ -244,4 +244,4 @@ async def test_a_listing_may_take_its_time_but_not_fall_silent(tmp_path: Path, s
 def _bounds(directory: Path) -> Any:
     from music_downloader.engine.order import FetchOrder
 
-    return FetchOrder(url=PAGE, directory=directory, policy=EgressPolicy(), deadline=30)
+    return FetchOrder(url=PAGE, directory=directory, policy=EgressPolicy(), deadline=120)

@@ -14,6 +14,7 @@ import imageio_ffmpeg
 import psutil
 import pytest
 from tests import media
+from tests.processes import below
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.engine.loudness import Loudness, Meter
@@ -64,7 +65,7 @@ def agrees(measured: Loudness, path: Path) -> bool:
 @pytest.mark.parametrize("rate", [8000, 44100, 48000, 96000])
 async def test_a_finished_file_is_measured(engine: Engine, tmp_path: Path, rate: int, channels: int) -> None:
     path = noise(tmp_path / "noise.flac", rate=rate, channels=channels)
-    measured = await engine.measure(path, directory=tmp_path, deadline=30)
+    measured = await engine.measure(path, directory=tmp_path, deadline=120)
     assert agrees(measured, path)
     assert sum(measured.blocks.values()) == pytest.approx(87, abs=1)  # nine seconds
     assert all(-700 <= tenths <= 50 for tenths in measured.blocks)
@@ -73,7 +74,7 @@ async def test_a_finished_file_is_measured(engine: Engine, tmp_path: Path, rate:
 @pytest.mark.parametrize("kind", ["mp3", "m4a", "opus", "ogg", "flac"])
 async def test_every_kind_of_the_library_is_measured(engine: Engine, tmp_path: Path, kind: str) -> None:
     path = noise(tmp_path / f"noise.{kind}", rate=48000)
-    assert agrees(await engine.measure(path, directory=tmp_path, deadline=30), path)
+    assert agrees(await engine.measure(path, directory=tmp_path, deadline=120), path)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ async def test_measuring_changes_no_byte_of_what_is_encoded(
         folder = tmp_path / str(measure)
         folder.mkdir()
         path = Path(shutil.copy(source, folder / "source"))
-        converted = await engine.convert(path, wanted=wanted, deadline=30, measure=measure)
+        converted = await engine.convert(path, wanted=wanted, deadline=120, measure=measure)
         assert not converted.original
         assert [file.name for file in folder.iterdir()] == [converted.audio.path.name]
         files.append(converted.audio.path.read_bytes())
@@ -120,7 +121,7 @@ async def test_what_is_not_encoded_is_original_and_not_measured(
     engine: Engine, tmp_path: Path, kind: str
 ) -> None:
     path = Path(shutil.copy(media.make(kind), tmp_path / "source"))
-    converted = await engine.convert(path, wanted=AudioFormat.BEST, deadline=30, measure=True)
+    converted = await engine.convert(path, wanted=AudioFormat.BEST, deadline=120, measure=True)
     assert converted.original
     assert converted.loudness is None
 
@@ -128,14 +129,14 @@ async def test_what_is_not_encoded_is_original_and_not_measured(
 async def test_silence_has_no_blocks(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "silence.flac"
     media.ffmpeg("-f", "lavfi", "-i", "anullsrc=d=3", path)
-    measured = await engine.measure(path, directory=tmp_path, deadline=30)
+    measured = await engine.measure(path, directory=tmp_path, deadline=120)
     assert measured == Loudness(blocks={}, peak=0.0)
 
 
 async def test_a_track_shorter_than_a_block_has_none(engine: Engine, tmp_path: Path) -> None:
     path = tmp_path / "short.flac"
     media.ffmpeg("-f", "lavfi", "-i", "sine=d=0.3", path)
-    measured = await engine.measure(path, directory=tmp_path, deadline=30)
+    measured = await engine.measure(path, directory=tmp_path, deadline=120)
     assert measured.blocks == {}
 
 
@@ -150,7 +151,7 @@ async def test_any_name_in_the_library_can_be_measured(engine: Engine, tmp_path:
     work.mkdir()
     path = Path(shutil.copy(media.make("flac"), shelf / name))
     path.chmod(0o444)
-    measured = await engine.measure(path, directory=work, deadline=30)
+    measured = await engine.measure(path, directory=work, deadline=120)
     assert sum(measured.blocks.values()) == pytest.approx(22, abs=1)
     assert path.read_bytes() == media.make("flac").read_bytes()
     assert list(work.iterdir()) == []
@@ -163,17 +164,17 @@ async def test_what_is_no_audio_can_not_be_measured(engine: Engine, tmp_path: Pa
     path = tmp_path / "song.flac"
     path.write_bytes(content)
     with pytest.raises(DownloadFailedError) as caught:
-        await engine.measure(path, directory=tmp_path, deadline=30)
+        await engine.measure(path, directory=tmp_path, deadline=120)
     assert caught.value.code is ErrorCode.BAD_MEDIA
 
 
 @pytest.mark.priority
 async def test_measuring_steps_back_behind_everything_else(engine: Engine, tmp_path: Path) -> None:
     path = media.make("flac", seconds=1800)
-    measuring = asyncio.create_task(engine.measure(path, directory=tmp_path, deadline=30))
+    measuring = asyncio.create_task(engine.measure(path, directory=tmp_path, deadline=120))
     template = psutil.Process(engine.template_pid)
     until = time.monotonic() + 10
-    while not (running := [child for child in template.children() if "ffmpeg" in child.name()]):
+    while not (running := below(template, "ffmpeg")):
         assert time.monotonic() < until
         await asyncio.sleep(0.01)
     assert os.sched_getscheduler(running[0].pid) == os.SCHED_IDLE

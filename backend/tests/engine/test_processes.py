@@ -14,6 +14,7 @@ import psutil
 import pytest
 from tests import media
 from tests.following import PATIENCE, until_true
+from tests.processes import is_gone
 from tests.source import Source
 
 from music_downloader.engine import spawner
@@ -52,9 +53,13 @@ def slow(engine: Engine, source: Source, order: Order) -> Callable[[], Running]:
 
 
 async def gone(pid: int, *, within: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return True
     until = time.monotonic() + within
     while time.monotonic() < until:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        if is_gone(process):
             return True
         await asyncio.sleep(0.02)
     return False

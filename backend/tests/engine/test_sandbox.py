@@ -195,7 +195,7 @@ async def test_ffmpeg_sees_its_folder_and_the_one_file_it_measures(engine: Engin
     library.mkdir()
     song = library / "song.mp3"
     song.write_bytes(media.make("mp3").read_bytes())
-    found = await loudness.measure(engine.spawner, song, directory=work, deadline=30)
+    found = await loudness.measure(engine.spawner, song, directory=work, deadline=120)
     assert found.blocks
     if landlock.version():
         arguments = ["-loglevel", "error", "-i", str(song), "-f", "null", "-"]

@@ -86,7 +86,7 @@ async def test_half_a_file_is_bad_media_in_any_format(
 ) -> None:
     path = cut(Path(shutil.copy(media.make(kind, seconds=20), tmp_path / "source")), share)
     with pytest.raises(DownloadFailedError) as caught:
-        await engine.convert(path, wanted=wanted, deadline=30)
+        await engine.convert(path, wanted=wanted, deadline=120)
     assert (caught.value.code, caught.value.transient) == (ErrorCode.BAD_MEDIA, False)
     assert list(tmp_path.iterdir()) == [path]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from tests.processes import is_gone
 
 from music_downloader.errors import ConfigurationError
 from music_downloader.postgres import EmbeddedPostgres, embedded_postgres, folder
@@ -56,10 +57,6 @@ def orphan(start_owner: StartOwner) -> Iterator[psutil.Process]:
     if server.is_running():
         server.resume()
     eventually(lambda: is_gone(server))
-
-
-def is_gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def eventually(happens: Callable[[], object], *, within: float = 10.0) -> None:

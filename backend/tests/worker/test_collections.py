@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests import media
 from tests.conftest import Serve, Service
 from tests.following import PATIENCE, ended, submit, until
+from tests.processes import below
 from tests.source import Source
 
 from music_downloader.engine.order import Entry
@@ -206,8 +207,7 @@ async def test_reading_a_list_again_doubles_nothing(
 
 def _processes() -> list[int]:
     """The processes of the engine, which run below this one: the template, and what fetches or converts."""
-    below = psutil.Process(os.getpid()).children(recursive=True)
-    engine = [one for one in below if "music_downloader.engine.template" in one.cmdline()]
+    engine = below(psutil.Process(os.getpid()), "music_downloader.engine.template", recursive=True)
     return [one.pid for each in engine for one in (each, *each.children(recursive=True))]
 
 
