@@ -20,7 +20,7 @@ import httpx
 import psutil
 import pytest
 from tests.cli import warm
-from tests.processes import is_gone
+from tests.family import is_gone
 
 BIN = Path(sys.prefix) / "bin"
 NAS_MUSIC = BIN / "nas-music"

@@ -7,8 +7,8 @@ import psutil
 import pytest
 import pytest_asyncio
 from tests.conftest import started_warm
+from tests.family import is_gone
 from tests.nursery import Nursery
-from tests.processes import is_gone
 from tests.source import Source
 
 from music_downloader.egress.policy import EgressPolicy

@@ -10,7 +10,7 @@ import mutagen
 import psutil
 import pytest
 from tests import media
-from tests.processes import below
+from tests.family import below
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.engine.probe import Audio, read

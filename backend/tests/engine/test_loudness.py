@@ -14,7 +14,7 @@ import imageio_ffmpeg
 import psutil
 import pytest
 from tests import media
-from tests.processes import below
+from tests.family import below
 
 from music_downloader.config.audio import AudioFormat
 from music_downloader.engine.loudness import Loudness, Meter

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 from tests import media
+from tests.family import is_gone
 from tests.following import PATIENCE, until_true
-from tests.processes import is_gone
 from tests.source import Source
 
 from music_downloader.engine import spawner

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from tests.processes import is_gone
+from tests.family import is_gone
 
 from music_downloader.errors import ConfigurationError
 from music_downloader.postgres import EmbeddedPostgres, embedded_postgres, folder

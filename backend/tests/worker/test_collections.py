@@ -13,8 +13,8 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests import media
 from tests.conftest import Serve, Service
+from tests.family import below
 from tests.following import PATIENCE, ended, submit, until
-from tests.processes import below
 from tests.source import Source
 
 from music_downloader.engine.order import Entry
