@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,3 +146,23 @@ def test_an_initdb_that_was_cut_off_is_begun_again(tmp_path: Path, start_owner: 
         psycopg.connect(url).close()
 
     assert not [*tmp_path.glob("postgres/initdb-*")]
+
+
+def test_what_a_cut_off_initdb_still_writes_is_removed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with embedded_postgres(tmp_path, fsync=False):
+        left = tmp_path / "postgres" / "initdb-0"
+    left.mkdir()
+    remove, looks = shutil.rmtree, []
+
+    def rmtree(path: Path, **how: bool) -> None:
+        looks.append(path)
+        if looks.count(left) == 1:  # something came between the look and the removal
+            (left / "late").touch()
+        else:
+            remove(path, **how)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    with embedded_postgres(tmp_path, fsync=False):
+        assert not left.exists()

@@ -32,6 +32,8 @@ LOG_LIMIT = 5_000_000
 PREDECESSOR_TIMEOUT = 30.0
 
 _INITDB_TIMEOUT = 300.0
+_LOOKS = 50
+_LOOKED_AFTER_SECONDS = 0.1
 _BUILTIN_LOCALES_SINCE = 17
 _FEWER_ITERATIONS_SINCE = 16
 _PORT_LINE = 3
@@ -84,8 +86,7 @@ def open_log(home: Path) -> int:
 
 def initialise(home: Path, binaries: Binaries, account: Account | None, *, secret: str, fsync: bool) -> None:
     """Make `pgdata` unless it is there. It appears complete or not at all, whenever we are killed."""
-    for abandoned in home.glob("initdb-*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
+    _remove_abandoned(home)
     if (home / "pgdata").exists():
         return
     work = Path(tempfile.mkdtemp(prefix="initdb-", dir=home))
@@ -111,6 +112,16 @@ def initialise(home: Path, binaries: Binaries, account: Account | None, *, secre
         _sync(home)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _remove_abandoned(home: Path) -> None:
+    """Remove what an initdb has left that ended with its owner; it may be clearing up itself still."""
+    for _ in range(_LOOKS):
+        for abandoned in home.glob("initdb-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        if not any(home.glob("initdb-*")):
+            return
+        time.sleep(_LOOKED_AFTER_SECONDS)
 
 
 def wait_for_predecessor(pgdata: Path) -> None:
