@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from tests.following import PATIENCE, ended, submit, until_true
 
-from music_downloader.jobs import DISCARD, FINISH, MEASURE, MEASURE_ALBUMS
+from music_downloader.jobs import DISCARD, FINISH, MEASURE, MEASURE_ALBUMS, RECONCILE, enqueue
 from music_downloader.library.folders import OWN_FOLDER
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -52,6 +52,19 @@ def gains(path: Path) -> dict[str, str]:
             values = getattr(value, "text", value)
             found[field] = bytes(values[0]).decode() if isinstance(values[0], bytes) else str(values[0])
     return found
+
+
+async def reconcile(sessions: Sessions) -> None:
+    """Have the library compared with its rows, and wait until it has been."""
+    async with sessions.begin() as session:
+        await enqueue(session, RECONCILE, arguments={})
+
+    async def is_done() -> bool:
+        async with sessions() as session:
+            jobs = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = :name")
+            return await session.scalar(jobs, {"name": RECONCILE}) == 0
+
+    await until_true(is_done)
 
 
 async def quiet(sessions: Sessions, *, within: float = PATIENCE) -> None:

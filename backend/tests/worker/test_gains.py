@@ -12,15 +12,15 @@ from sqlalchemy.orm import undefer
 from structlog.testing import capture_logs
 from tests import media
 from tests.conftest import Serve, Service
-from tests.following import ended, submit, until_true
+from tests.following import PATIENCE, ended, submit, until_true
 from tests.source import Source
-from tests.worker.landing import Sessions, gains, land, quiet
+from tests.worker.landing import Sessions, gains, land, quiet, reconcile
 
 from music_downloader import worker
 from music_downloader.config.settings import Settings
 from music_downloader.engine.run import Engine
 from music_downloader.errors import DownloadFailedError, ErrorCode
-from music_downloader.jobs import MEASURE, MEASURE_ALBUMS, RECONCILE, enqueue
+from music_downloader.jobs import MEASURE, MEASURE_ALBUMS
 from music_downloader.library.loudness import gain
 from music_downloader.model import Track
 from music_downloader.service import library
@@ -49,7 +49,7 @@ async def _waits(sessions: Sessions, *attempts: int) -> None:
         async with sessions() as session:
             return tuple(await session.scalars(_JOBS, _NAMES)) == attempts
 
-    await until_true(do_wait, within=30)
+    await until_true(do_wait)
 
 
 async def _measure(sessions: Sessions, *, attempts: int = 0) -> None:
@@ -68,18 +68,6 @@ async def _catch_up(sessions: Sessions) -> int:
     async with sessions.begin() as session:
         later = datetime.now(UTC) + timedelta(hours=1)
         return await library.queue_unmeasured(session, before=later, most=100)
-
-
-async def _reconcile(sessions: Sessions) -> None:
-    async with sessions.begin() as session:
-        await enqueue(session, RECONCILE, arguments={})
-
-    async def is_done() -> bool:
-        async with sessions() as session:
-            jobs = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = :name")
-            return await session.scalar(jobs, {"name": RECONCILE}) == 0
-
-    await until_true(is_done)
 
 
 async def _known(sessions: Sessions) -> dict[str, Any]:
@@ -143,10 +131,10 @@ async def test_a_file_that_was_away_gets_its_gain_once_it_is_back(
     await _measure(sessions)
     await quiet(sessions)
     assert await _known(sessions) == dict(zip(names, (None, {}), strict=True))
-    await _reconcile(sessions)
+    await reconcile(sessions)
     assert await _catch_up(sessions) == 0
     (tmp_path / moved.name).rename(moved)
-    await _reconcile(sessions)
+    await reconcile(sessions)
     assert await _catch_up(sessions) == 1
     await quiet(sessions)
     assert gains(moved)
@@ -180,7 +168,7 @@ async def test_what_is_being_measured_is_not_queued_beside_that(
     alice = await working.sign_in()
     shown, _ = await land(alice, source.file("/long.mp3", media.make("mp3")))
     await _measure(sessions)
-    await asyncio.wait_for(begun.wait(), 30)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     assert await _catch_up(sessions) == 0
     goes_on.set()
     await quiet(sessions)
@@ -272,7 +260,7 @@ async def test_a_lost_queue_in_the_last_attempt_gives_nothing_up(
     alice = await working.sign_in()
     shown, _ = await land(alice, source.file("/song.mp3", media.make("mp3")))
     await _measure(sessions, attempts=_RETRIES)
-    await asyncio.wait_for(begun.wait(), 30)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     real = worker.ahead
     monkeypatch.setattr(worker, "ahead", lambda: real() - 7200)
     await _waits(sessions, _RETRIES + 1)
@@ -294,9 +282,9 @@ async def test_a_worker_that_is_stopped_in_the_last_attempt_gives_nothing_up(
     running = asyncio.create_task(run_worker(make_settings(), stop=stop))
     shown = await ended(alice, number)
     await _measure(sessions, attempts=_RETRIES)
-    await asyncio.wait_for(begun.wait(), 30)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     stop.set()
-    await asyncio.wait_for(running, 30)
+    await asyncio.wait_for(running, PATIENCE)
     await _waits(sessions, _RETRIES + 1)
     assert await _known(sessions) == {shown["file_path"]: None}
 
@@ -321,6 +309,6 @@ async def test_what_a_stop_takes_away_in_the_last_attempt_gives_nothing_up(
     running = asyncio.create_task(run_worker(make_settings(), stop=stop))
     shown = await ended(alice, number)
     await _measure(sessions, attempts=_RETRIES)
-    await asyncio.wait_for(running, 30)
+    await asyncio.wait_for(running, PATIENCE)
     await _waits(sessions, 0)
     assert await _known(sessions) == {shown["file_path"]: None}

@@ -15,26 +15,14 @@ from tests import media
 from tests.conftest import Serve, Service
 from tests.following import submit, until_true
 from tests.source import Source
-from tests.worker.landing import Sessions, land
+from tests.worker.landing import Sessions, land, reconcile
 
-from music_downloader.jobs import RECONCILE, RUN_DOWNLOAD, enqueue
+from music_downloader.jobs import RUN_DOWNLOAD, enqueue
 from music_downloader.library.filing import sha256_of
 from music_downloader.library.presence import MARKER
 from music_downloader.model import Track
 from music_downloader.service import reconciliation
 from music_downloader.service.reconciliation import Found
-
-
-async def _reconcile(sessions: Sessions) -> None:
-    async with sessions.begin() as session:
-        await enqueue(session, RECONCILE, arguments={})
-
-    async def is_done() -> bool:
-        async with sessions() as session:
-            jobs = text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = :name")
-            return await session.scalar(jobs, {"name": RECONCILE}) == 0
-
-    await until_true(is_done)
 
 
 async def _shown(alice: httpx.AsyncClient, number: int) -> tuple[str | None, int | None, int]:
@@ -68,7 +56,7 @@ async def test_a_vanished_file_is_no_downloads_any_more_until_it_is_back(
     (service.library / MARKER).rename(tmp_path / "marker")
     for path in paths.values():
         path.rename(tmp_path / path.name)
-    await _reconcile(sessions)
+    await reconcile(sessions)
     async with sessions() as session:
         assert (await session.scalars(select(Track.missing_since))).all() == [None] * 4
     for path in paths.values():
@@ -83,7 +71,7 @@ async def test_a_vanished_file_is_no_downloads_any_more_until_it_is_back(
     async with sessions.begin() as session:
         await enqueue(session, RUN_DOWNLOAD, queue="nobody's", arguments={"download_id": 999_999})
     left = _left_yesterday(service.library / "A" / ".nas-music.claim")
-    await _reconcile(sessions)
+    await reconcile(sessions)
     assert not left.exists()
     changed = paths["Retagged"].stat().st_size
     assert await _shown(alice, numbers["Stays"]) == ("A/Stays.mp3", sizes["Stays"], 200)
