@@ -59,11 +59,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def _back(service: Service) -> None:
-    """Wait until the service answers from its database again, and its worker works.
-
-    It has ten seconds, and as many again for the tests beside this one.
-    """
-    async with asyncio.timeout(20):
+    """Wait until the service answers from its database again, and its worker works; it has ten seconds."""
+    async with asyncio.timeout(10):
         while (await service.http.get("/health")).status_code != 200:  # noqa: ASYNC110 - no event comes over HTTP
             await asyncio.sleep(0.1)
 
